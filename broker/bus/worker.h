@@ -1,0 +1,76 @@
+/* The worker's side of the bus: one service, registered with every broker.
+ *
+ * One DEALER for each broker (a lost one is reconnected by a new socket, as
+ * 18/MDP demands); it speaks the extension (pack.h). Heartbeats come from the
+ * owner's loop, never from a thread: a hung loop must look dead.
+ *
+ * Invariants
+ *   W1  a broker never has more requests of ours in hand than the credit it was given.
+ *   W2  each request is answered at most once; a request that is never answered is the broker's
+ *       to expire.
+ *   W3  an answer goes to the connection its request came by, and nowhere if that is gone.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef PYGMY_BUS_WORKER_H
+#define PYGMY_BUS_WORKER_H
+
+#include <czmq.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct bus_worker;
+
+/* A request in the hands of the service, to be answered or dropped exactly once. */
+struct bus_request;
+
+/* A request has come. The handler owns @request until it calls bus_request_reply() or
+ * bus_request_drop(), at once or later. */
+typedef void bus_request_fn(void *arg, struct bus_request *request);
+
+/* A batch of requests has been handed over: the moment to flush what they gave rise to. */
+typedef void bus_batch_fn(void *arg);
+
+struct bus_worker_options {
+    const char *service;          /* copied */
+    const char *name;             /* own name for displays; copied */
+    const char *secret;           /* the cluster's, or NULL; copied */
+    const char *const *endpoints; /* all brokers; copied */
+    size_t endpoint_count;
+    uint32_t credit;              /* 1 to CREDIT_MAX; 0: CREDIT_DEFAULT */
+    bus_request_fn *on_request;
+    bus_batch_fn *on_batch;       /* or NULL */
+    void *arg;
+};
+
+/* Register with all brokers and with @loop. */
+struct bus_worker *bus_worker_new(zloop_t *loop, const struct bus_worker_options *options);
+
+/* Say DISCONNECT and go. Requests in hand become unanswerable, but must still be replied to or
+ * dropped by their owner. Accepts NULL. */
+void bus_worker_destroy(struct bus_worker **self_p);
+
+/* Ask for no more requests; those in hand may still be answered. */
+void bus_worker_drain(struct bus_worker *self);
+
+/* Requests in hand: not yet replied to or dropped. */
+size_t bus_worker_pending(const struct bus_worker *self);
+
+/* Brokers heard within HEARTBEAT_GONE_MS. */
+size_t bus_worker_connected(const struct bus_worker *self);
+
+const uint8_t *bus_request_body(const struct bus_request *self);
+size_t bus_request_size(const struct bus_request *self);
+/* Milliseconds of its budget that are left at @now_ms (clock_ms); 0 or less when it expired. */
+int64_t bus_request_remaining_ms(const struct bus_request *self, int64_t now_ms);
+/* From 1; above 1 an earlier worker was lost with it. */
+uint16_t bus_request_attempt(const struct bus_request *self);
+
+/* Answer, and free the request. Replies of one turn of the loop leave in one message. The bytes
+ * are copied. */
+void bus_request_reply(struct bus_request **self_p, int code, const void *body, size_t size);
+
+/* Free the request without an answer. Accepts NULL. */
+void bus_request_drop(struct bus_request **self_p);
+
+#endif

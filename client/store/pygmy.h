@@ -1,0 +1,150 @@
+/* libpygmy: the store, from C.
+ *
+ * One handle speaks to the store over its message bus. Each call names an
+ * operation of docs/protocol.md (part two) and ends in one callback with a code
+ * and the JSON answer. The handle lives in one thread and one zloop: the
+ * caller's, or one of its own that pygmy_wait() runs, so that a program may be
+ * written either way:
+ *
+ *   struct pygmy *store = NULL;
+ *   struct pygmy_reply reply;
+ *   char *error = NULL;
+ *   if (pygmy_open(&(struct pygmy_options){.name = "shop"}, &store, &error) != 0)
+ *       ...
+ *   pygmy_lookup(store, 20001, pygmy_keep, &reply);
+ *   pygmy_wait(store, &reply);
+ *   if (reply.code == 0)
+ *       printf("%s\n", json_string_value(json_object_get(
+ *                          json_object_get(reply.body, "item"), "title")));
+ *   pygmy_reply_close(&reply);
+ *   pygmy_close(&store);
+ *
+ * Retries. Until its deadline a call is repeated by itself, with the same key
+ * and stamp, when nothing was attempted or the outcome is unknown; with a
+ * growing pause of at most half a second. What the caller gets in the end is a
+ * result, a definite refusal, or an honest *unknown* (err_is_unknown()): once
+ * an attempt has ended unknown, a later "not attempted" is unknown too.
+ *
+ * Link with -lpygmy -lczmq -lzmq -ljansson.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef PYGMY_H
+#define PYGMY_H
+
+#include <czmq.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct pygmy;
+
+struct pygmy_options {
+    const char *name;      /* own name for displays, "cli-PID" when NULL */
+    zloop_t *loop;         /* the caller's, or NULL for one of the handle's own */
+    const char *config;    /* path of cluster.conf; NULL: PYGMY_CONFIG or the default place */
+    const char *const *endpoints; /* brokers; NULL: those of the configuration */
+    size_t endpoint_count;
+    const char *secret;    /* the cluster's; NULL: from the configuration when its file may be read */
+    int64_t timeout_ms;    /* of a call; 0: 10000 */
+};
+
+struct pygmy_reply {
+    int code;     /* 0, or a code of err.h / docs/protocol.md */
+    json_t *body; /* the answer, or {"error": {...}}; never NULL */
+    int attempts; /* how often it was sent */
+    bool done;
+};
+
+/* @reply  valid during the call; take a reference to its body to keep it */
+typedef void pygmy_done_fn(void *arg, const struct pygmy_reply *reply);
+
+/* Open a handle; brokers are connected in the background. Returns 0, or a code and a sentence in
+ * *error, the caller's to free(). */
+int pygmy_open(const struct pygmy_options *options, struct pygmy **self_p, char **error);
+
+/* Calls under way end without a callback. Accepts NULL. */
+void pygmy_close(struct pygmy **self_p);
+
+/* A callback for programs that wait: @arg is a struct pygmy_reply to be filled. */
+void pygmy_keep(void *arg, const struct pygmy_reply *reply);
+/* Run the handle's own loop until @reply is done, and return its code. Returns ERR_UNKNOWN when
+ * the process got SIGINT or SIGTERM meanwhile. Only for a handle with a loop of its own. */
+int pygmy_wait(struct pygmy *self, struct pygmy_reply *reply);
+void pygmy_reply_close(struct pygmy_reply *self);
+
+/* Whether a broker is being heard. */
+bool pygmy_connected(const struct pygmy *self);
+/* Calls under way. */
+size_t pygmy_pending(const struct pygmy *self);
+
+/* ---- The general call --------------------------------------------------- */
+
+struct pygmy_call {
+    const char *service;    /* "catalog", "order.leader", "node.order-1" */
+    json_t *request;        /* the object with "op"; taken over. A write without a stamp gets one */
+    bool write;             /* carries key and stamp */
+    const char *request_id; /* for the logs, or NULL */
+    int64_t timeout_ms;     /* 0: the handle's */
+    pygmy_done_fn *done;
+    void *arg;
+};
+
+/* Start a call. Never calls back from within. Even a call that can't be sent (too large, too many)
+ * ends in a callback. */
+void pygmy_start(struct pygmy *self, const struct pygmy_call *call);
+
+/* ---- The calls of the store --------------------------------------------- */
+
+/* An item by its id, or by its whole title (case ignored). */
+void pygmy_lookup(struct pygmy *self, int64_t id, pygmy_done_fn *done, void *arg);
+void pygmy_lookup_title(struct pygmy *self, const char *title, pygmy_done_fn *done, void *arg);
+
+struct pygmy_search {
+    const char *topic;  /* each may be NULL; all NULL: every item */
+    const char *query;
+    const char *author;
+    const char *cursor;
+    int limit; /* 0: 50 */
+};
+void pygmy_search(struct pygmy *self, const struct pygmy_search *search, pygmy_done_fn *done,
+                  void *arg);
+
+struct pygmy_line {
+    int64_t id;
+    int64_t quantity;
+};
+/* Buy. @key NULL: one is made; pygmy_key_make() gives one that the caller can show. */
+void pygmy_buy(struct pygmy *self, const struct pygmy_line *lines, size_t line_count,
+               const char *key, pygmy_done_fn *done, void *arg);
+void pygmy_order(struct pygmy *self, int64_t number, pygmy_done_fn *done, void *arg);
+void pygmy_orders(struct pygmy *self, const char *cursor, int limit, pygmy_done_fn *done,
+                  void *arg);
+void pygmy_cancel(struct pygmy *self, int64_t number, const char *key, pygmy_done_fn *done,
+                  void *arg);
+
+/* The operator's calls; they need the cluster's secret. */
+void pygmy_stock(struct pygmy *self, int64_t id, int64_t change, const char *reason,
+                 const char *key, pygmy_done_fn *done, void *arg);
+/* @fields as in the operation of docs/protocol.md, without op, key and stamp; taken over. */
+void pygmy_item_add(struct pygmy *self, json_t *fields, const char *key, pygmy_done_fn *done,
+                    void *arg);
+void pygmy_item_edit(struct pygmy *self, json_t *fields, const char *key, pygmy_done_fn *done,
+                     void *arg);
+void pygmy_item_remove(struct pygmy *self, json_t *fields, const char *key, pygmy_done_fn *done,
+                       void *arg);
+void pygmy_import(struct pygmy *self, json_t *fields, const char *key, pygmy_done_fn *done,
+                  void *arg);
+/* The status of a process by its name. */
+void pygmy_node_status(struct pygmy *self, const char *name, pygmy_done_fn *done, void *arg);
+
+/* Write a new key of 32 characters and a NUL into @text. */
+#define PYGMY_KEY_BYTES 33
+void pygmy_key_make(char *text);
+
+/* The slug of a code ("out-of-stock"), and whether an operation that ended in it may have taken
+ * effect. */
+const char *pygmy_code_type(int code);
+bool pygmy_code_is_unknown(int code);
+
+#endif

@@ -1,0 +1,73 @@
+/* The skeleton of a replica's program: options, configuration, log, loop,
+ * signals, the three services every replica registers (GROUP, GROUP.leader,
+ * node.NAME), drain on SIGTERM.
+ *
+ * It knows no service's operations: a request's JSON object is parsed here and
+ * handed on; its answer is a JSON object and a code.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef PYGMY_REPLICA_NODE_H
+#define PYGMY_REPLICA_NODE_H
+
+#include <czmq.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "broker/bus/config.h"
+#include "broker/bus/log.h"
+#include "broker/bus/metrics.h"
+#include "broker/bus/worker.h"
+#include "services/replica/replica.h"
+
+struct node;
+struct node_call; /* a request being worked on */
+
+/* One operation of a service: a row of its table. */
+struct node_operation {
+    const char *name; /* the request's "op" */
+    enum {
+        NODE_READ,  /* any replica, on GROUP; called when a linearizable read may be made */
+        NODE_WRITE, /* the leader, on GROUP.leader */
+    } kind;
+    bool secret; /* needs the cluster's secret in the request ("secret") */
+    /* @request  the parsed object, borrowed: take a reference to keep it
+     * @call     to be answered exactly once with node_answer() or node_refuse(), now or later */
+    void (*run)(void *arg, struct node_call *call, json_t *request);
+};
+
+/* What a service's program gives to the skeleton. */
+struct node_service {
+    enum node_kind kind;
+    const char *program; /* "pygmy-catalog", for --help and --version */
+    const struct node_operation *operations;
+    size_t operation_count;
+    /* Make the service's object and fill @machine; the replica is opened after it, and started()
+     * called when it stands. */
+    void *(*open)(struct node *node, struct replica_machine *machine);
+    void (*started)(void *arg);
+    /* Add the service's own fields to its status object. */
+    void (*status)(void *arg, json_t *status);
+    void (*close)(void *arg);
+};
+
+/* Run a program to its end; the whole of its main(). Returns the exit status. */
+int node_main(const struct node_service *service, int argc, char **argv);
+
+zloop_t *node_loop(struct node *self);
+struct log *node_log(struct node *self);
+struct metrics *node_metrics(struct node *self);
+struct replica *node_replica(struct node *self);
+const struct config *node_config(struct node *self);
+const char *node_name(struct node *self);
+const char *node_secret(struct node *self);
+
+/* Milliseconds that are left of the request's budget, now. */
+int64_t node_call_remaining_ms(const struct node_call *self);
+/* Answer with @body (taken over). */
+void node_answer(struct node_call **self_p, json_t *body);
+/* Answer with an error object: {"error":{"type","title","detail",...}}. @detail may be NULL;
+ * @extra (taken over, may be NULL) is an object whose members are added to it. */
+void node_refuse(struct node_call **self_p, int code, const char *detail, json_t *extra);
+
+#endif
