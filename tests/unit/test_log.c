@@ -1,0 +1,134 @@
+/* Log lines, as they arrive on standard error.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "broker/bus/limits.h"
+#include "broker/bus/log.h"
+
+/* Standard error goes into a file while a test runs. */
+struct capture {
+    int saved;
+    FILE *file;
+    char text[4096];
+};
+
+static void capture_begin(struct capture *self)
+{
+    self->file = tmpfile();
+    assert_non_null(self->file);
+    self->saved = dup(STDERR_FILENO);
+    assert_true(dup2(fileno(self->file), STDERR_FILENO) >= 0);
+}
+
+/* Return what was written, less the time stamp of its first line. */
+static const char *capture_end(struct capture *self)
+{
+    assert_true(dup2(self->saved, STDERR_FILENO) >= 0);
+    close(self->saved);
+    rewind(self->file);
+    self->text[fread(self->text, 1, sizeof self->text - 1, self->file)] = '\0';
+    fclose(self->file);
+    const char *level = strstr(self->text, " level=");
+    return level != NULL ? level + 1 : self->text;
+}
+
+/* A line has the fixed fields first, then those of the caller, numbers as numbers. */
+static void test_a_line_holds_its_fields_in_order(void **state)
+{
+    struct capture capture;
+    struct log *log = log_new("order", "order-1", LOG_LEVEL_INFO);
+    (void)state;
+
+    capture_begin(&capture);
+    log_write(log, LOG_LEVEL_INFO, "took the lead", LOG_INT("term", -7),
+              LOG_UINT("big", UINT64_MAX), LOG_TEXT("peer", "order-2"), LOG_TEXT("none", NULL));
+    assert_string_equal(capture_end(&capture),
+                        "level=info comp=order node=order-1 msg=\"took the lead\" term=-7 "
+                        "big=18446744073709551615 peer=order-2 none=\"\"\n");
+    assert_memory_equal(capture.text, "ts=20", 5);
+    log_destroy(&log);
+    assert_null(log);
+    log_destroy(&log);
+}
+
+/* Whatever a peer sends, it stays one line and one field. */
+static void test_a_value_cannot_forge_a_line(void **state)
+{
+    struct capture capture;
+    struct log *log = log_new("x", "y", LOG_LEVEL_DEBUG);
+    (void)state;
+
+    capture_begin(&capture);
+    log_write(log, LOG_LEVEL_WARN, "odd", LOG_TEXT("v", "a\nts=1 \"q\"\\ \x1b[2J \xc3\xab=\t"));
+    assert_string_equal(capture_end(&capture),
+                        "level=warn comp=x node=y msg=odd "
+                        "v=\"a\\nts=1 \\\"q\\\"\\\\ \\x1b[2J \\xc3\\xab=\\x09\"\n");
+    log_destroy(&log);
+}
+
+/* A value is cut at its bound, and says so. */
+static void test_a_long_value_is_cut(void **state)
+{
+    struct capture capture;
+    struct log *log = log_new("x", "y", LOG_LEVEL_DEBUG);
+    char value[LOG_VALUE_BYTES_MAX + 2];
+    (void)state;
+
+    memset(value, 'v', sizeof value);
+    value[sizeof value - 1] = '\0';
+    capture_begin(&capture);
+    log_write(log, LOG_LEVEL_INFO, "long", LOG_TEXT("v", value));
+    const char *cut = strchr(strstr(capture_end(&capture), " v="), '"');
+    assert_int_equal(strspn(cut + 1, "v"), LOG_VALUE_BYTES_MAX);
+    assert_string_equal(cut + 1 + LOG_VALUE_BYTES_MAX, "...\"\n");
+    log_destroy(&log);
+}
+
+/* Lines below the level are not written, and the level can be changed. */
+static void test_the_level_decides_what_is_written(void **state)
+{
+    struct capture capture;
+    struct log *log = log_new("x", "y", LOG_LEVEL_WARN);
+    (void)state;
+
+    capture_begin(&capture);
+    log_write(log, LOG_LEVEL_INFO, "hidden", LOG_END);
+    log_set_level(log, LOG_LEVEL_DEBUG);
+    log_write(log, LOG_LEVEL_DEBUG, "seen", LOG_END);
+    log_write(NULL, LOG_LEVEL_ERROR, "nowhere", LOG_END);
+    assert_string_equal(capture_end(&capture), "level=debug comp=x node=y msg=seen\n");
+    log_destroy(&log);
+}
+
+/* The four names are levels, and nothing else is. */
+static void test_levels_are_known_by_name(void **state)
+{
+    (void)state;
+    assert_int_equal(log_level_parse("debug"), LOG_LEVEL_DEBUG);
+    assert_int_equal(log_level_parse("info"), LOG_LEVEL_INFO);
+    assert_int_equal(log_level_parse("warn"), LOG_LEVEL_WARN);
+    assert_int_equal(log_level_parse("error"), LOG_LEVEL_ERROR);
+    assert_int_equal(log_level_parse("INFO"), -1);
+    assert_int_equal(log_level_parse(""), -1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_line_holds_its_fields_in_order),
+        cmocka_unit_test(test_a_value_cannot_forge_a_line),
+        cmocka_unit_test(test_a_long_value_is_cut),
+        cmocka_unit_test(test_the_level_decides_what_is_written),
+        cmocka_unit_test(test_levels_are_known_by_name),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
