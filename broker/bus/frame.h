@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/bus/limits.h"
+
 struct frame {
     _Alignas(8) unsigned char opaque[64]; /* a zmq_msg_t (checked in frame.c) */
 };
@@ -39,25 +41,38 @@ bool frame_equals(const struct frame *self, const void *data, size_t size);
  * them. All @count frames are initialised. */
 struct message {
     size_t count;
-    struct frame frames[32]; /* MESSAGE_FRAMES_MAX */
+    struct frame frames[MESSAGE_FRAMES_MAX];
 };
 
 void message_init(struct message *self);
+/* Close all frames; the message is empty and usable again. */
 void message_close(struct message *self);
+/* Bytes of all frames. */
+size_t message_size(const struct message *self);
 /* Append a copy of bytes, or a frame that is taken over. The count stays below the maximum: that
  * is the caller's to know (asserted). */
 void message_add_copy(struct message *self, const void *data, size_t size);
 void message_add_frame(struct message *self, struct frame *frame);
 
-/* Send to a socket without waiting. All frames are taken over on success and kept on failure.
- * @socket is libzmq's (zsock_resolve). @routing_id is the first frame for a ROUTER, or NULL.
+/* Send to a socket without waiting. All frames are taken over on success (the message is empty
+ * then) and kept on failure. A connection that is lost in the middle of a message takes the
+ * message with it, as it would have taken one that was queued: that is a success.
+ *
+ * @self        holds at least one frame
+ * @socket      libzmq's (zsock_resolve)
+ * @routing_id  the first frame for a ROUTER, or NULL; shared, never taken over
+ *
  * Returns 0, ERR_BUSY (would block), ERR_WORKER_LOST (no such peer on a mandatory ROUTER), or
  * ERR_UNKNOWN (the socket is unusable). */
-int message_send(struct message *self, void *socket, const struct frame *routing_id);
+int message_send(struct message *self, void *socket, struct frame *routing_id);
 
-/* Receive without waiting. @routing_id gets the first frame, or is NULL for a DEALER. A message of
- * too many frames is read to its end and dropped.
- * Returns 0, ERR_BUSY (nothing there), ERR_MALFORMED (dropped; routing_id is valid), ERR_UNKNOWN. */
+/* Receive without waiting. A message of too many frames is read to its end and dropped.
+ *
+ * @self        need not be initialised; empty on failure
+ * @routing_id  gets the first frame, or is NULL for a DEALER; need not be initialised, and is the
+ *              caller's to close after 0 and ERR_MALFORMED, untouched otherwise
+ *
+ * Returns 0, ERR_BUSY (nothing there), ERR_MALFORMED (dropped), ERR_UNKNOWN. */
 int message_receive(struct message *self, void *socket, struct frame *routing_id);
 
 #endif
