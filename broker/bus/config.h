@@ -23,8 +23,9 @@
  * The full list of keys, with defaults and ranges, is one table in config.c; docs/operations.md
  * shows it. Unknown keys, wrong values and doubled names are errors that name the line.
  *
- * Precedence: a flag (--set section/key=value) over the environment (PYGMY_SECTION_KEY) over the
- * file over the default.
+ * Precedence: a flag (--set cluster/log_level=debug, --set bridges/bridge-1/http=127.0.0.1:80) over
+ * the environment (PYGMY_CLUSTER_LOG_LEVEL, PYGMY_BRIDGES_BRIDGE_1_HTTP; an empty one counts as not
+ * set) over the file over the default. Flags and environment change nodes of the file, and add none.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_BUS_CONFIG_H
@@ -58,6 +59,8 @@ struct config {
     char *log_level;   /* "info" unless set */
     size_t node_count;
     struct config_node *nodes; /* in the order of the file */
+    size_t setting_count;
+    struct config_setting *settings; /* every value with its origin, for config_print() */
 };
 
 /* Find and read the configuration.
@@ -68,8 +71,8 @@ struct config {
  * @error  on failure a sentence with file and line, the caller's to free()
  *
  * Returns 0, ERR_STORAGE (no such file, unreadable) or ERR_INVALID. */
-int config_load(const char *path, const char *const *sets, size_t set_count,
-                struct config **self_p, char **error);
+int config_load(const char *path, const char *const *sets, size_t set_count, struct config **self_p,
+                char **error);
 void config_destroy(struct config **self_p);
 
 /* The node of that name, or NULL. */
@@ -81,7 +84,8 @@ size_t config_count(const struct config *self, enum node_kind kind);
 /* The bus endpoints of all brokers, @count of them: an array that is the caller's to free(), its
  * strings the config's. */
 const char **config_bus_endpoints(const struct config *self, size_t *count);
-/* All settings with where each came from (default, file:LINE, environment, flag), as text. */
+/* All settings with where each came from (default, file:LINE, environment, flag), as a text that is
+ * itself a configuration. */
 void config_print(const struct config *self, struct bytes_writer *text);
 
 /* Read a secret's file: one line of 1 to 255 visible characters. A file that others than its owner

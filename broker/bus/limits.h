@@ -69,12 +69,16 @@
 
 /* ---- Configuration and log lines --------------------------------------- */
 
-/* The configuration's file: a thousand nodes fit, and a wrong path to something huge is noticed. */
+/* Nodes of one cluster: far above any, and each is compared with each. */
+#define CONFIG_NODES_MAX 256
+/* The configuration's file: so many nodes fit, and a wrong path to something huge is noticed. */
 #define CONFIG_BYTES_MAX (256 * 1024)
 /* One line of it; zconfig cuts longer ones. */
 #define CONFIG_LINE_BYTES_MAX 1024
 /* A node's name: "node." and the name is the name of a service. */
 #define NODE_NAME_BYTES_MAX 64
+/* The cluster's secret, or a token. */
+#define SECRET_BYTES_MAX 255
 /* One value of a log line: enough for a path or a sentence, and a peer cannot fill the disk. */
 #define LOG_VALUE_BYTES_MAX 512
 
@@ -89,5 +93,20 @@
 #define APPEND_COUNT_MAX 512
 /* Free space below which new writes are refused (ERR_DISK_LOW). */
 #define DISK_FREE_BYTES_MIN (256LL * 1024 * 1024)
+/* How old an answer about the free space may be: what is written in that time is far below the
+ * reserve. */
+#define DISK_CHECK_MS 1000
+/* Appends handed to the disk thread and not yet back: far below what its pipe holds, so that the
+ * loop never waits for it. What comes meanwhile waits in the submit queue. */
+#define DISK_BATCH_COUNT_MAX 64
+/* Entries of one transaction of the disk thread; one fsync for so many is as good as free, and the
+ * first of them does not wait long for the last. */
+#define DISK_GROUP_COUNT_MAX 4096
+/* Pages of the log's write-ahead log at which they are moved to the database: 8 MiB. */
+#define LOG_WAL_PAGES_MAX 2048
+/* A leader that had nothing to write for so long writes an entry for its time alone: log time that
+ * was told to clients is lost with the leader unless an entry holds it. Far below every horizon
+ * that is counted in log time, far above what an idle disk would mind. */
+#define LOG_TIME_TICK_MS 60000
 
 #endif

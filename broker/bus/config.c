@@ -1,0 +1,702 @@
+/* See config.h.
+ *
+ * A setting exists for each row of the table below: once for the cluster, and once for each node of
+ * the row's section. It starts with the row's default and is overwritten in the order of precedence;
+ * only then is it checked, so that what an error names is the value that would have been used.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "broker/bus/config.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "broker/bus/alloc.h"
+#include "broker/bus/config_text.h"
+#include "broker/bus/config_value.h"
+#include "broker/bus/err.h"
+#include "broker/bus/limits.h"
+
+enum config_origin { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLAG };
+
+/* The sections: "cluster" holds settings, the others hold nodes of a kind, which hold settings. */
+static const struct config_section {
+    const char *name;
+    const char *kind_name; /* NULL: the cluster's own */
+    enum node_kind kind;
+} config_sections[] = {
+    {"cluster", NULL, NODE_BROKER},        {"brokers", "broker", NODE_BROKER},
+    {"catalogs", "catalog", NODE_CATALOG}, {"orders", "order", NODE_ORDER},
+    {"bridges", "bridge", NODE_BRIDGE},
+};
+
+#define CONFIG_SECTIONS (sizeof config_sections / sizeof config_sections[0])
+
+/* All keys. @place is where the value goes: a char *, or a uint64_t for an id, in struct config for
+ * the cluster's and in struct config_node for the others. */
+static const struct config_row {
+    const char *section;
+    const char *key;
+    enum config_value_kind kind;
+    enum { CONFIG_REQUIRED, CONFIG_OPTIONAL } need;
+    const char *fallback; /* the default, or NULL: none */
+    size_t place;
+} config_rows[] = {
+    {"cluster", "uuid", CONFIG_VALUE_UUID, CONFIG_REQUIRED, NULL, offsetof(struct config, uuid)},
+    {"cluster", "secret", CONFIG_VALUE_PATH, CONFIG_OPTIONAL, NULL,
+     offsetof(struct config, secret)},
+    {"cluster", "admin_token", CONFIG_VALUE_PATH, CONFIG_OPTIONAL, NULL,
+     offsetof(struct config, admin_token)},
+    {"cluster", "log_level", CONFIG_VALUE_LEVEL, CONFIG_OPTIONAL, "info",
+     offsetof(struct config, log_level)},
+    {"brokers", "bus", CONFIG_VALUE_ENDPOINT, CONFIG_REQUIRED, NULL,
+     offsetof(struct config_node, bus)},
+    {"brokers", "subscribe", CONFIG_VALUE_ENDPOINT, CONFIG_OPTIONAL, NULL,
+     offsetof(struct config_node, subscribe)},
+    {"brokers", "publish", CONFIG_VALUE_ENDPOINT, CONFIG_OPTIONAL, NULL,
+     offsetof(struct config_node, publish)},
+    {"catalogs", "id", CONFIG_VALUE_ID, CONFIG_REQUIRED, NULL, offsetof(struct config_node, id)},
+    {"catalogs", "data", CONFIG_VALUE_PATH, CONFIG_REQUIRED, NULL,
+     offsetof(struct config_node, data)},
+    {"catalogs", "peer", CONFIG_VALUE_ENDPOINT, CONFIG_REQUIRED, NULL,
+     offsetof(struct config_node, peer)},
+    {"orders", "id", CONFIG_VALUE_ID, CONFIG_REQUIRED, NULL, offsetof(struct config_node, id)},
+    {"orders", "data", CONFIG_VALUE_PATH, CONFIG_REQUIRED, NULL,
+     offsetof(struct config_node, data)},
+    {"orders", "peer", CONFIG_VALUE_ENDPOINT, CONFIG_REQUIRED, NULL,
+     offsetof(struct config_node, peer)},
+    {"bridges", "http", CONFIG_VALUE_ADDRESS, CONFIG_REQUIRED, NULL,
+     offsetof(struct config_node, http)},
+    {"bridges", "hosts", CONFIG_VALUE_HOSTS, CONFIG_OPTIONAL, NULL,
+     offsetof(struct config_node, hosts)},
+};
+
+#define CONFIG_ROWS    (sizeof config_rows / sizeof config_rows[0])
+#define CONFIG_NO_NODE SIZE_MAX
+
+struct config_setting {
+    const struct config_row *row;
+    size_t node; /* index in config->nodes, or CONFIG_NO_NODE: the cluster's */
+    char *value; /* NULL: not set */
+    enum config_origin origin;
+    size_t line; /* of the key in the file; of its section while it is not there; 0: neither */
+};
+
+/* ---- Settings ----------------------------------------------------------------------------- */
+
+static const struct config_section *config_section(const char *name)
+{
+    for (size_t i = 0; i < CONFIG_SECTIONS; i++)
+        if (strcmp(config_sections[i].name, name) == 0)
+            return &config_sections[i];
+    return NULL;
+}
+
+/* The path of a setting, "brokers/broker-1/bus", the caller's to free(). */
+static char *config_path(const struct config *self, const struct config_setting *setting)
+{
+    const char *node = setting->node != CONFIG_NO_NODE ? self->nodes[setting->node].name : NULL;
+    return node != NULL ? zsys_sprintf("%s/%s/%s", setting->row->section, node, setting->row->key)
+                        : zsys_sprintf("%s/%s", setting->row->section, setting->row->key);
+}
+
+/* The name of the variable that sets it, "PYGMY_BROKERS_BROKER_1_BUS", the caller's to free(). */
+static char *config_variable(const struct config *self, const struct config_setting *setting)
+{
+    char *path = config_path(self, setting);
+    char *name = zsys_sprintf("PYGMY_%s", path);
+    for (char *at = name; *at != '\0'; at++)
+        *at = isalnum((unsigned char)*at) ? (char)toupper((unsigned char)*at) : '_';
+    free(path);
+    return name;
+}
+
+/* The setting of that path, or NULL. */
+static struct config_setting *config_find(const struct config *self, const char *path)
+{
+    for (size_t i = 0; i < self->setting_count; i++) {
+        char *found = config_path(self, &self->settings[i]);
+        bool same = strcmp(found, path) == 0;
+        free(found);
+        if (same)
+            return &self->settings[i];
+    }
+    return NULL;
+}
+
+static void config_set(struct config_setting *setting, enum config_origin origin, const char *value)
+{
+    free(setting->value);
+    setting->value = alloc_copy(value, strlen(value));
+    setting->origin = origin;
+}
+
+/* Add a setting for each row of a section, with its default. */
+static void config_add_settings(struct config *self, const char *section, size_t node, size_t line)
+{
+    for (size_t i = 0; i < CONFIG_ROWS; i++) {
+        const struct config_row *row = &config_rows[i];
+        if (strcmp(row->section, section) != 0)
+            continue;
+        self->settings =
+            alloc_resize(self->settings, (self->setting_count + 1) * sizeof *self->settings);
+        self->settings[self->setting_count++] =
+            (struct config_setting){.row = row, .node = node, .line = line};
+        if (row->fallback != NULL)
+            config_set(&self->settings[self->setting_count - 1], CONFIG_DEFAULT, row->fallback);
+    }
+}
+
+static size_t config_add_node(struct config *self, enum node_kind kind, const char *name)
+{
+    self->nodes = alloc_resize(self->nodes, (self->node_count + 1) * sizeof *self->nodes);
+    self->nodes[self->node_count] =
+        (struct config_node){.kind = kind, .name = alloc_copy(name, strlen(name))};
+    return self->node_count++;
+}
+
+/* ---- Errors ------------------------------------------------------------------------------- */
+
+static int config_fail_line(const struct config *self, size_t line, const char *what,
+                            const char *why, char **error)
+{
+    *error = zsys_sprintf("%s:%zu: %s: %s", self->path, line, what, why);
+    return ERR_INVALID;
+}
+
+/* The error of a setting, wherever its value came from. */
+static int config_fail_setting(const struct config *self, const struct config_setting *setting,
+                               const char *why, char **error)
+{
+    char *path = config_path(self, setting);
+    char *variable = config_variable(self, setting);
+
+    if (setting->origin == CONFIG_FLAG)
+        *error = zsys_sprintf("--set %s: %s", path, why);
+    else if (setting->origin == CONFIG_ENVIRONMENT)
+        *error = zsys_sprintf("environment variable %s: %s", variable, why);
+    else
+        config_fail_line(self, setting->line > 0 ? setting->line : 1, path, why, error);
+    free(path);
+    free(variable);
+    return ERR_INVALID;
+}
+
+/* ---- The file ----------------------------------------------------------------------------- */
+
+/* Walks the tree in step with the lines of its nodes. */
+struct config_walk {
+    const struct config_text *text;
+    size_t at; /* nodes seen; the line of the last is lines[at - 1] */
+    char **error;
+};
+
+static size_t config_walk_next(struct config_walk *walk)
+{
+    assert(walk->at < walk->text->count);
+    return walk->text->lines[walk->at++];
+}
+
+static int config_read_setting(struct config *self, struct config_walk *walk, zconfig_t *item,
+                               const char *folder)
+{
+    size_t line = config_walk_next(walk);
+    char *path = zsys_sprintf("%s/%s", folder, zconfig_name(item));
+    struct config_setting *setting = config_find(self, path);
+    const char *value = zconfig_value(item);
+    const char *why = NULL;
+
+    if (setting == NULL)
+        why = "there is no such key";
+    else if (setting->origin == CONFIG_FILE)
+        why = "it is set twice";
+    else if (zconfig_child(item) != NULL)
+        why = "it is a key, and holds no others";
+    else if (value == NULL || value[0] == '\0')
+        why = "it has no value";
+    int rc = why != NULL ? config_fail_line(self, line, path, why, walk->error) : 0;
+    if (rc == 0) {
+        config_set(setting, CONFIG_FILE, value);
+        setting->line = line;
+    }
+    free(path);
+    return rc;
+}
+
+static int config_read_node(struct config *self, struct config_walk *walk, zconfig_t *item,
+                            const struct config_section *section)
+{
+    size_t line = config_walk_next(walk);
+    const char *name = zconfig_name(item);
+    char *folder = zsys_sprintf("%s/%s", section->name, name);
+    const char *why = NULL;
+    int rc = 0;
+
+    if (!config_value_is_name(name))
+        why = "a name is a lower case letter, then lower case letters, digits and '-'";
+    else if (config_node(self, name) != NULL)
+        why = "there are two nodes of this name";
+    else if (zconfig_value(item) != NULL && zconfig_value(item)[0] != '\0')
+        why = "it is a node, and has no value";
+    else if (self->node_count == CONFIG_NODES_MAX)
+        why = "there are too many nodes";
+    if (why != NULL)
+        rc = config_fail_line(self, line, folder, why, walk->error);
+    else
+        config_add_settings(self, section->name, config_add_node(self, section->kind, name), line);
+    for (item = zconfig_child(item); item != NULL && rc == 0; item = zconfig_next(item))
+        rc = config_read_setting(self, walk, item, folder);
+    free(folder);
+    return rc;
+}
+
+static int config_read_section(struct config *self, struct config_walk *walk, zconfig_t *item,
+                               bool *seen)
+{
+    size_t line = config_walk_next(walk);
+    const char *name = zconfig_name(item);
+    const struct config_section *section = config_section(name);
+    const char *why = NULL;
+    int rc = 0;
+
+    if (section == NULL)
+        why = "there is no such section (cluster, brokers, catalogs, orders, bridges)";
+    else if (seen[section - config_sections])
+        why = "the section stands here twice";
+    else if (zconfig_value(item) != NULL && zconfig_value(item)[0] != '\0')
+        why = "it is a section, and has no value";
+    if (why != NULL)
+        return config_fail_line(self, line, name, why, walk->error);
+
+    seen[section - config_sections] = true;
+    for (item = zconfig_child(item); item != NULL && rc == 0; item = zconfig_next(item))
+        rc = section->kind_name == NULL ? config_read_setting(self, walk, item, name)
+                                        : config_read_node(self, walk, item, section);
+    return rc;
+}
+
+static int config_read_text(struct config *self, const char *bytes, size_t size, char **error)
+{
+    struct config_text text;
+    bool seen[CONFIG_SECTIONS] = {false};
+    char *why;
+    size_t line;
+    int rc = config_text_read(&text, bytes, size, &line, &why);
+
+    if (rc != 0) {
+        *error = zsys_sprintf("%s:%zu: %s", self->path, line, why);
+        free(why);
+        return rc;
+    }
+    struct config_walk walk = {.text = &text, .error = error};
+    config_add_settings(self, "cluster", CONFIG_NO_NODE, 0);
+    for (zconfig_t *item = zconfig_child(text.root); item != NULL && rc == 0;
+         item = zconfig_next(item))
+        rc = config_read_section(self, &walk, item, seen);
+    assert(rc != 0 || walk.at == text.count);
+    config_text_close(&text);
+    return rc;
+}
+
+/* Read up to @size_max bytes of a regular file; @text is the caller's to free(). */
+static int config_read_file(const char *path, size_t size_max, char **text, size_t *size,
+                            struct stat *status, char **error)
+{
+    char *bytes = NULL;
+    const char *why = NULL;
+    size_t got = 0;
+    FILE *file = fopen(path, "re");
+
+    if (file == NULL || fstat(fileno(file), status) != 0)
+        why = strerror(errno);
+    else if (!S_ISREG(status->st_mode))
+        why = "it is not a file";
+    if (why == NULL) {
+        bytes = alloc_zero(size_max + 1);
+        got = fread(bytes, 1, size_max + 1, file);
+        why = ferror(file) ? "it could not be read" : got > size_max ? "it is too large" : NULL;
+    }
+    if (file != NULL)
+        fclose(file);
+    if (why != NULL) {
+        *error = zsys_sprintf("%s: %s", path, why);
+        free(bytes);
+        return ERR_STORAGE;
+    }
+    *text = bytes;
+    *size = got;
+    return 0;
+}
+
+/* ---- Environment and flags ---------------------------------------------------------------- */
+
+static void config_read_environment(struct config *self)
+{
+    for (size_t i = 0; i < self->setting_count; i++) {
+        char *name = config_variable(self, &self->settings[i]);
+        const char *value = getenv(name);
+        if (value != NULL && value[0] != '\0')
+            config_set(&self->settings[i], CONFIG_ENVIRONMENT, value);
+        free(name);
+    }
+}
+
+static int config_read_flag(struct config *self, const char *flag, char **error)
+{
+    const char *equals = strchr(flag, '=');
+    if (equals == NULL) {
+        *error = zsys_sprintf("--set %s: SECTION/KEY=VALUE is expected", flag);
+        return ERR_INVALID;
+    }
+    char *path = alloc_copy(flag, (size_t)(equals - flag));
+    struct config_setting *setting = config_find(self, path);
+    if (setting != NULL)
+        config_set(setting, CONFIG_FLAG, equals + 1);
+    else
+        *error = zsys_sprintf("--set %s: %s has no such section, node or key", path, self->path);
+    free(path);
+    return setting != NULL ? 0 : ERR_INVALID;
+}
+
+/* ---- Checks ------------------------------------------------------------------------------- */
+
+static int config_check_value(const struct config *self, const struct config_setting *setting,
+                              char **error)
+{
+    if (setting->value == NULL)
+        return setting->row->need == CONFIG_OPTIONAL
+                   ? 0
+                   : config_fail_setting(self, setting, "it is missing", error);
+    const char *want = config_value_check(setting->row->kind, setting->value);
+    if (want == NULL)
+        return 0;
+    char *why = zsys_sprintf("\"%s\" is not good, it must be %s", setting->value, want);
+    int rc = config_fail_setting(self, setting, why, error);
+    free(why);
+    return rc;
+}
+
+/* What must differ between nodes: ids within a group, and all addresses that are bound. */
+static bool config_collides(const struct config *self, const struct config_setting *one,
+                            const struct config_setting *other)
+{
+    if (one->value == NULL || other->value == NULL || one->node == CONFIG_NO_NODE ||
+        other->node == CONFIG_NO_NODE)
+        return false;
+    if (one->row->kind == CONFIG_VALUE_ID || one->row->kind == CONFIG_VALUE_PATH)
+        return other->row->kind == one->row->kind && strcmp(one->value, other->value) == 0 &&
+               (one->row->kind == CONFIG_VALUE_PATH ||
+                self->nodes[one->node].kind == self->nodes[other->node].kind);
+    if ((one->row->kind != CONFIG_VALUE_ENDPOINT && one->row->kind != CONFIG_VALUE_ADDRESS) ||
+        (other->row->kind != CONFIG_VALUE_ENDPOINT && other->row->kind != CONFIG_VALUE_ADDRESS))
+        return false;
+    const char *a = strncmp(one->value, "tcp://", 6) == 0 ? one->value + 6 : one->value;
+    const char *b = strncmp(other->value, "tcp://", 6) == 0 ? other->value + 6 : other->value;
+    return strcmp(a, b) == 0;
+}
+
+static int config_check_unique(const struct config *self, size_t at, char **error)
+{
+    const struct config_setting *setting = &self->settings[at];
+    for (size_t i = 0; i < at; i++) {
+        if (!config_collides(self, &self->settings[i], setting))
+            continue;
+        char *other = config_path(self, &self->settings[i]);
+        char *why = zsys_sprintf("\"%s\" is also that of %s", setting->value, other);
+        int rc = config_fail_setting(self, setting, why, error);
+        free(other);
+        free(why);
+        return rc;
+    }
+    return 0;
+}
+
+static int config_check(const struct config *self, char **error)
+{
+    int rc = 0;
+    for (size_t i = 0; i < self->setting_count && rc == 0; i++)
+        rc = config_check_value(self, &self->settings[i], error);
+    for (size_t i = 0; i < self->setting_count && rc == 0; i++)
+        rc = config_check_unique(self, i, error);
+    if (rc == 0 && config_count(self, NODE_BROKER) == 0) {
+        *error = zsys_sprintf("%s: brokers: there must be at least one broker", self->path);
+        rc = ERR_INVALID;
+    }
+    return rc;
+}
+
+/* ---- Load --------------------------------------------------------------------------------- */
+
+/* A path of the configuration, relative to the file's folder. */
+static char *config_absolute(const struct config *self, const char *path)
+{
+    if (path[0] == '/')
+        return alloc_copy(path, strlen(path));
+    const char *slash = strrchr(self->path, '/');
+    return zsys_sprintf("%.*s/%s", (int)(slash - self->path), self->path, path);
+}
+
+/* Put the checked values where the callers look for them. */
+static void config_fill(struct config *self)
+{
+    for (size_t i = 0; i < self->setting_count; i++) {
+        const struct config_setting *setting = &self->settings[i];
+        char *base =
+            setting->node != CONFIG_NO_NODE ? (char *)&self->nodes[setting->node] : (char *)self;
+        void *place = base + setting->row->place;
+        if (setting->value == NULL)
+            continue;
+        if (setting->row->kind == CONFIG_VALUE_ID)
+            *(uint64_t *)place = strtoull(setting->value, NULL, 10);
+        else if (setting->row->kind == CONFIG_VALUE_PATH)
+            *(char **)place = config_absolute(self, setting->value);
+        else
+            *(char **)place = alloc_copy(setting->value, strlen(setting->value));
+    }
+}
+
+static bool config_is_set(const char *value)
+{
+    return value != NULL && value[0] != '\0';
+}
+
+/* The path of the file as it was given, or NULL when there is not even a home. */
+static char *config_locate(const char *path)
+{
+    if (path == NULL && config_is_set(getenv("PYGMY_CONFIG")))
+        path = getenv("PYGMY_CONFIG");
+    if (path != NULL)
+        return alloc_copy(path, strlen(path));
+    if (config_is_set(getenv("XDG_STATE_HOME")))
+        return zsys_sprintf("%s/pygmy/cluster.conf", getenv("XDG_STATE_HOME"));
+    if (config_is_set(getenv("HOME")))
+        return zsys_sprintf("%s/.local/state/pygmy/cluster.conf", getenv("HOME"));
+    return NULL;
+}
+
+static int config_open(struct config *self, const char *path, char **text, size_t *size,
+                       char **error)
+{
+    struct stat status;
+    char *given = config_locate(path);
+    if (given == NULL) {
+        *error = zsys_sprintf("no configuration: give --config FILE or set PYGMY_CONFIG");
+        return ERR_STORAGE;
+    }
+    self->path = realpath(given, NULL);
+    if (self->path == NULL)
+        *error = zsys_sprintf("%s: %s", given, strerror(errno));
+    free(given);
+    return self->path != NULL
+               ? config_read_file(self->path, CONFIG_BYTES_MAX, text, size, &status, error)
+               : ERR_STORAGE;
+}
+
+int config_load(const char *path, const char *const *sets, size_t set_count, struct config **self_p,
+                char **error)
+{
+    struct config *self = alloc_zero(sizeof *self);
+    char *text = NULL;
+    size_t size = 0;
+    int rc = config_open(self, path, &text, &size, error);
+
+    if (rc == 0)
+        rc = config_read_text(self, text, size, error);
+    if (rc == 0)
+        config_read_environment(self);
+    for (size_t i = 0; i < set_count && rc == 0; i++)
+        rc = config_read_flag(self, sets[i], error);
+    if (rc == 0)
+        rc = config_check(self, error);
+    free(text);
+    if (rc != 0) {
+        config_destroy(&self);
+        return rc;
+    }
+    config_fill(self);
+    *self_p = self;
+    return 0;
+}
+
+static void config_node_close(struct config_node *node)
+{
+    free(node->name);
+    free(node->bus);
+    free(node->subscribe);
+    free(node->publish);
+    free(node->data);
+    free(node->peer);
+    free(node->http);
+    free(node->hosts);
+}
+
+void config_destroy(struct config **self_p)
+{
+    struct config *self = *self_p;
+    if (self == NULL)
+        return;
+    for (size_t i = 0; i < self->node_count; i++)
+        config_node_close(&self->nodes[i]);
+    for (size_t i = 0; i < self->setting_count; i++)
+        free(self->settings[i].value);
+    free(self->nodes);
+    free(self->settings);
+    free(self->path);
+    free(self->uuid);
+    free(self->secret);
+    free(self->admin_token);
+    free(self->log_level);
+    free(self);
+    *self_p = NULL;
+}
+
+/* ---- Questions ---------------------------------------------------------------------------- */
+
+const struct config_node *config_node(const struct config *self, const char *name)
+{
+    for (size_t i = 0; i < self->node_count; i++)
+        if (strcmp(self->nodes[i].name, name) == 0)
+            return &self->nodes[i];
+    return NULL;
+}
+
+const char *config_kind_name(enum node_kind kind)
+{
+    size_t i = 0;
+    while (config_sections[i].kind_name == NULL || config_sections[i].kind != kind) {
+        i++;
+        assert(i < CONFIG_SECTIONS);
+    }
+    return config_sections[i].kind_name;
+}
+
+size_t config_count(const struct config *self, enum node_kind kind)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < self->node_count; i++)
+        count += self->nodes[i].kind == kind;
+    return count;
+}
+
+const char **config_bus_endpoints(const struct config *self, size_t *count)
+{
+    const char **endpoints = alloc_zero(self->node_count * sizeof *endpoints);
+    *count = 0;
+    for (size_t i = 0; i < self->node_count; i++)
+        if (self->nodes[i].kind == NODE_BROKER)
+            endpoints[(*count)++] = self->nodes[i].bus;
+    return endpoints;
+}
+
+/* ---- Print -------------------------------------------------------------------------------- */
+
+static void config_put(struct bytes_writer *text, char **line)
+{
+    bytes_put_raw(text, *line, strlen(*line));
+    free(*line);
+    *line = NULL;
+}
+
+static char *config_origin_text(const struct config *self, const struct config_setting *setting)
+{
+    if (setting->origin == CONFIG_ENVIRONMENT) {
+        char *variable = config_variable(self, setting);
+        char *text = zsys_sprintf("environment %s", variable);
+        free(variable);
+        return text;
+    }
+    if (setting->origin == CONFIG_FILE)
+        return zsys_sprintf("file:%zu", setting->line);
+    return zsys_sprintf(setting->origin == CONFIG_FLAG ? "flag" : "default");
+}
+
+/* "    key = value    # origin"; what is not set stands there as a comment. */
+static void config_print_setting(const struct config *self, const struct config_setting *setting,
+                                 struct bytes_writer *text)
+{
+    bool set = setting->value != NULL;
+    const char *quote = !set || strpbrk(setting->value, "#\"' ") == NULL ? ""
+                        : strchr(setting->value, '"') == NULL            ? "\""
+                                                                         : "'";
+    char *origin = config_origin_text(self, setting);
+    char *line = zsys_sprintf(
+        "%s%s%s = %s%s%s    # %s\n", setting->node != CONFIG_NO_NODE ? "        " : "    ",
+        set ? "" : "# ", setting->row->key, quote, set ? setting->value : "", quote, origin);
+    config_put(text, &line);
+    free(origin);
+}
+
+static void config_print_section(const struct config *self, const struct config_section *section,
+                                 struct bytes_writer *text)
+{
+    size_t node = CONFIG_NO_NODE;
+    char *line = zsys_sprintf("%s\n", section->name);
+
+    config_put(text, &line);
+    for (size_t i = 0; i < self->setting_count; i++) {
+        const struct config_setting *setting = &self->settings[i];
+        if (strcmp(setting->row->section, section->name) != 0)
+            continue;
+        if (setting->node != node) {
+            node = setting->node;
+            line = zsys_sprintf("    %s\n", self->nodes[node].name);
+            config_put(text, &line);
+        }
+        config_print_setting(self, setting, text);
+    }
+}
+
+void config_print(const struct config *self, struct bytes_writer *text)
+{
+    char *line = zsys_sprintf("# %s\n", self->path);
+    config_put(text, &line);
+    for (size_t i = 0; i < CONFIG_SECTIONS; i++)
+        config_print_section(self, &config_sections[i], text);
+}
+
+/* ---- Secrets ------------------------------------------------------------------------------ */
+
+/* What is wrong with the line of a secret's file, or NULL; its line break is cut off. */
+static const char *config_check_secret(char *text, size_t size)
+{
+    if (size > 0 && text[size - 1] == '\n')
+        text[--size] = '\0';
+    if (size < 1 || size > SECRET_BYTES_MAX)
+        return "it must hold one line of 1 to 255 characters";
+    for (size_t i = 0; i < size; i++)
+        if (text[i] < 0x21 || text[i] > 0x7e)
+            return "it must hold one line of visible ASCII characters";
+    return NULL;
+}
+
+int config_read_secret(const char *path, char **secret, char **error)
+{
+    struct stat status;
+    char *text;
+    size_t size;
+    int rc = config_read_file(path, CONFIG_LINE_BYTES_MAX, &text, &size, &status, error);
+    const char *why = NULL;
+
+    if (rc != 0)
+        return rc;
+    if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+        why = "others than its owner may use it (chmod 600 it)";
+        rc = ERR_FORBIDDEN;
+    } else if ((why = config_check_secret(text, size)) != NULL) {
+        rc = ERR_INVALID;
+    }
+    if (rc == 0) {
+        *secret = text;
+        return 0;
+    }
+    *error = zsys_sprintf("%s: %s", path, why);
+    free(text);
+    return rc;
+}

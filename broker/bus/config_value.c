@@ -1,0 +1,119 @@
+/* See config_value.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "broker/bus/config_value.h"
+
+#include <arpa/inet.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "broker/bus/limits.h"
+#include "broker/bus/log.h"
+
+#define LOWER  "abcdefghijklmnopqrstuvwxyz"
+#define UPPER  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS "0123456789"
+
+/* A decimal number without sign or leading zero, 1 to @max; 0 when it is none. */
+static unsigned long config_value_number(const char *text, unsigned long max)
+{
+    size_t size = strlen(text);
+    unsigned long number = 0;
+
+    if (size < 1 || size > 9 || strspn(text, DIGITS) != size || text[0] == '0')
+        return 0;
+    for (size_t i = 0; i < size; i++)
+        number = number * 10 + (unsigned long)(text[i] - '0');
+    return number <= max ? number : 0;
+}
+
+static bool config_value_is_uuid(const char *value)
+{
+    return strlen(value) == 32 && strspn(value, DIGITS "abcdefABCDEF") == 32;
+}
+
+/* Take "HOST:PORT" or "[ADDRESS]:PORT" apart; @host gets the host without brackets. */
+static bool config_value_split(const char *value, char *host, size_t host_bytes, bool *brackets)
+{
+    const char *colon = strrchr(value, ':');
+    if (colon == NULL || config_value_number(colon + 1, 65535) == 0)
+        return false;
+    size_t size = (size_t)(colon - value);
+    *brackets = size >= 2 && value[0] == '[' && value[size - 1] == ']';
+    if (*brackets) {
+        value++;
+        size -= 2;
+    }
+    if (size < 1 || size >= host_bytes)
+        return false;
+    memcpy(host, value, size);
+    host[size] = '\0';
+    return true;
+}
+
+static bool config_value_is_ipv6(const char *host)
+{
+    struct in6_addr address;
+    return inet_pton(AF_INET6, host, &address) == 1;
+}
+
+static bool config_value_is_address(const char *value)
+{
+    struct in_addr address;
+    char host[64];
+    bool brackets;
+
+    if (!config_value_split(value, host, sizeof host, &brackets))
+        return false;
+    return brackets ? config_value_is_ipv6(host) : inet_pton(AF_INET, host, &address) == 1;
+}
+
+/* A wildcard is no endpoint: others connect to what stands here. */
+static bool config_value_is_endpoint(const char *value)
+{
+    struct sockaddr_un local;
+    char host[256];
+    bool brackets;
+
+    if (strncmp(value, "ipc://", 6) == 0)
+        return value[6] != '\0' && strlen(value + 6) < sizeof local.sun_path;
+    if (strncmp(value, "tcp://", 6) != 0 ||
+        !config_value_split(value + 6, host, sizeof host, &brackets))
+        return false;
+    return brackets ? config_value_is_ipv6(host)
+                    : strspn(host, LOWER UPPER DIGITS ".-") == strlen(host);
+}
+
+static bool config_value_is_hosts(const char *value)
+{
+    return value[strspn(value, " ")] != '\0' &&
+           strspn(value, LOWER UPPER DIGITS ".-:[] ") == strlen(value);
+}
+
+const char *config_value_check(enum config_value_kind kind, const char *value)
+{
+    switch (kind) {
+    case CONFIG_VALUE_UUID: return config_value_is_uuid(value) ? NULL : "32 hexadecimal digits";
+    case CONFIG_VALUE_PATH: return value[0] != '\0' ? NULL : "a path";
+    case CONFIG_VALUE_LEVEL:
+        return log_level_parse(value) >= 0 ? NULL : "debug, info, warn or error";
+    case CONFIG_VALUE_ID:
+        return config_value_number(value, CONFIG_ID_MAX) > 0 ? NULL
+                                                             : "a whole number from 1 to 1000000";
+    case CONFIG_VALUE_ENDPOINT:
+        return config_value_is_endpoint(value) ? NULL : "tcp://HOST:PORT or ipc://PATH";
+    case CONFIG_VALUE_ADDRESS:
+        return config_value_is_address(value) ? NULL : "IPV4:PORT or [IPV6]:PORT";
+    case CONFIG_VALUE_HOSTS:
+        return config_value_is_hosts(value) ? NULL : "host names, separated by blanks";
+    }
+    return "something else";
+}
+
+bool config_value_is_name(const char *name)
+{
+    size_t size = strlen(name);
+    return size >= 1 && size <= NODE_NAME_BYTES_MAX && strchr(LOWER, name[0]) != NULL &&
+           strspn(name, LOWER DIGITS "-") == size;
+}
