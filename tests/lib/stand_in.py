@@ -1,0 +1,67 @@
+#!/usr/bin/python3
+"""Stands in for every program of the store where only its supervision is tested.
+
+It is copied into a folder under the programs' names. What it does is written in D/NAME.does, as
+JSON, before it starts:
+    {"status": 5}               end at once with this status
+    {"ignore_sigterm": true}    go on after SIGTERM
+    {"not_ready": true}         a bridge that says 503
+    {"say": "text"}             a line for its log
+Each start is a line "MONOTONIC PID" in D/NAME.starts; each orderly end a line "NAME" in D/ends.
+"""
+
+import http.server
+import json
+import os
+import re
+import signal
+import sys
+import time
+
+
+def append(path, text):
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(text + "\n")
+
+
+def main():
+    folder = os.path.dirname(sys.argv[sys.argv.index("--config") + 1])
+    if os.path.basename(sys.argv[0]) == "pygmy":
+        append(os.path.join(folder, "imports"), " ".join(sys.argv[3:]))
+        return
+    name = sys.argv[sys.argv.index("--name") + 1]
+    append(os.path.join(folder, name + ".starts"), f"{time.monotonic()} {os.getpid()}")
+    does = {}
+    if os.path.exists(os.path.join(folder, name + ".does")):
+        with open(os.path.join(folder, name + ".does"), encoding="utf-8") as file:
+            does = json.load(file)
+    if "say" in does:
+        print(does["say"], flush=True)
+    if "status" in does:
+        sys.exit(does["status"])
+
+    def on_sigterm(*_):
+        if not does.get("ignore_sigterm"):
+            append(os.path.join(folder, "ends"), name)
+            os._exit(0)
+
+    signal.signal(signal.SIGTERM, on_sigterm)
+    if not name.startswith("bridge"):
+        while True:
+            signal.pause()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(503 if does.get("not_ready") else 200)
+            self.end_headers()
+            self.wfile.write(b"catalog has no leader" if does.get("not_ready") else b"ok")
+
+        def log_message(self, *_):
+            pass
+
+    with open(os.path.join(folder, "cluster.conf"), encoding="utf-8") as file:
+        port = re.search(name + r"\s+http = 127.0.0.1:(\d+)", file.read()).group(1)
+    http.server.ThreadingHTTPServer(("127.0.0.1", int(port)), Handler).serve_forever()
+
+
+main()
