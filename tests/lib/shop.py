@@ -13,6 +13,39 @@ import threading
 from bus import Client, Unknown
 
 
+def http_port(cluster, bridge=1):
+    return cluster.port_base + bridge - 1
+
+
+def bus_endpoint(cluster, broker=1):
+    return f"tcp://127.0.0.1:{cluster.port_base + 9 + broker}"
+
+
+def add_item(cluster, item, **fields):
+    """Put an item on sale."""
+    answer = cluster.admin("POST", "/items", {"id": item, **fields})
+    assert answer.status == 201, answer
+
+
+def assert_conserved(cluster, sold):
+    """What the catalog and the orders say of each other: of each item exactly as much is sold as
+    {id: quantity} says, by both, and initial + moved - sold = stock holds for every item."""
+    client = Client(bus_endpoint(cluster))
+    status, audit = client.call("catalog", {"op": "audit"})
+    assert status == 0 and audit["violations"] == 0, audit
+    assert audit["initial"] + audit["moved"] - audit["sold"] == audit["stock"], audit
+    assert audit["sold"] == sum(sold.values()), (audit, sold)
+    status, tally = client.call("order", {"op": "tally"})
+    assert status == 0, tally
+    assert {line["id"]: line["quantity"] for line in tally["sold"]} == sold, (tally, sold)
+    for item, quantity in sold.items():
+        status, item = client.call("catalog", {"op": "movements", "id": item})
+        assert status == 0 and item["sold"] == quantity, item
+        assert item["initial"] + item["moved"] - item["sold"] == item["stock"], item
+        assert item["stock"] >= 0, item
+    client.close()
+
+
 class HttpBuyer:
     """A customer with a connection of its own to a bridge."""
 

@@ -10,8 +10,9 @@ import threading
 import time
 from collections import Counter
 
+import pytest
 from cluster import wait_until
-from shop import BusBuyer, HttpBuyer
+from shop import BusBuyer, HttpBuyer, add_item, assert_conserved, bus_endpoint, http_port
 
 KILLS = int(os.environ.get("PYGMY_KILLS", "1"))
 ITEMS = [1, 2, 3]
@@ -61,15 +62,16 @@ class Customer(threading.Thread):
         raise AssertionError(f"{key}: unknown for a minute")
 
 
+@pytest.mark.limit_s(120 + 60 * KILLS)
 def test_every_process_may_be_killed_under_load(cluster):
     """After kill -9 of broker, catalog, order and bridge: each comes back, no call hangs, each
     acknowledged order is there as it was acknowledged, no key has two, conservation holds."""
     for item in ITEMS:
-        cluster.add_item(item, title=f"Book {item}", price_cents=100 * item, stock=STOCK)
+        add_item(cluster, item, title=f"Book {item}", price_cents=100 * item, stock=STOCK)
     stop = threading.Event()
-    customers = [Customer(f"http-{i}", lambda: HttpBuyer(cluster.http_port()), stop)
+    customers = [Customer(f"http-{i}", lambda: HttpBuyer(http_port(cluster)), stop)
                  for i in range(4)]
-    customers += [Customer(f"bus-{i}", lambda: BusBuyer(cluster.bus_endpoint()), stop)
+    customers += [Customer(f"bus-{i}", lambda: BusBuyer(bus_endpoint(cluster)), stop)
                   for i in range(2)]
     for customer in customers:
         customer.start()
@@ -109,8 +111,8 @@ def check_orders(cluster, sold):
     other."""
     numbers = [order["order_number"] for _, _, order in sold.values()]
     assert len(set(numbers)) == len(numbers)
-    reader = HttpBuyer(cluster.http_port())
-    asker = BusBuyer(cluster.bus_endpoint()).client
+    reader = HttpBuyer(http_port(cluster))
+    asker = BusBuyer(bus_endpoint(cluster)).client
     for key, (item, quantity, order) in sold.items():
         status, body, _ = reader.call("GET", f"/orders/{order['order_number']}")
         assert status == 200 and body == order, (key, body, order)
@@ -123,4 +125,4 @@ def check_orders(cluster, sold):
     total = Counter()
     for item, quantity, _ in sold.values():
         total[item] += quantity
-    cluster.assert_conserved(dict(total))
+    assert_conserved(cluster, dict(total))

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
-from shop import BusBuyer, HttpBuyer
+from shop import BusBuyer, HttpBuyer, add_item, assert_conserved, bus_endpoint, http_port
 
 ROUNDS = int(os.environ.get("PYGMY_ROUNDS", "20"))
 BUYERS = 20
@@ -19,17 +19,18 @@ COPIES = 5
 
 def make_buyers(cluster, way):
     if way == "http":
-        return [HttpBuyer(cluster.http_port()) for _ in range(BUYERS)]
-    return [BusBuyer(cluster.bus_endpoint()) for _ in range(BUYERS)]
+        return [HttpBuyer(http_port(cluster)) for _ in range(BUYERS)]
+    return [BusBuyer(bus_endpoint(cluster)) for _ in range(BUYERS)]
 
 
+@pytest.mark.limit_s(60 + ROUNDS)
 @pytest.mark.parametrize("way", ["http", "bus"])
 def test_twenty_buyers_of_five_copies_get_exactly_five(cluster, way):
     """Exactly the stock is sold, each refusal is a definite one, and the numbers have no gap."""
     item = 7
-    cluster.add_item(item, title="The Last Copies", price_cents=1000, stock=COPIES)
+    add_item(cluster, item, title="The Last Copies", price_cents=1000, stock=COPIES)
     buyers = make_buyers(cluster, way)
-    admin = HttpBuyer(cluster.http_port())
+    admin = HttpBuyer(http_port(cluster))
     start = Barrier(BUYERS)
     numbers = []
 
@@ -50,8 +51,8 @@ def test_twenty_buyers_of_five_copies_get_exactly_five(cluster, way):
             assert (status, body["stock"]) == (200, 0)
             status, body, _ = admin.call("POST", f"/items/{item}/stock",
                                          {"change": COPIES, "reason": "next round"},
-                                         cluster.admin_headers())
+                                         {"Authorization": f"Bearer {cluster.admin_token}"})
             assert (status, body["stock"]) == (200, COPIES), body
 
     assert sorted(numbers) == list(range(1, ROUNDS * COPIES + 1))
-    cluster.assert_conserved({item: ROUNDS * COPIES})
+    assert_conserved(cluster, {item: ROUNDS * COPIES})

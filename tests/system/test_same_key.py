@@ -4,7 +4,8 @@ SPDX-License-Identifier: Apache-2.0
 """
 
 import pytest
-from shop import BusBuyer, HttpBuyer, at_once
+from shop import (BusBuyer, HttpBuyer, add_item, assert_conserved, at_once, bus_endpoint,
+                  http_port)
 
 WAYS = [("bridge-1", "bridge-2"), ("bridge-1", "bus"), ("bus", "bus"), ("bridge-1", "bridge-1")]
 ITEM = 7
@@ -12,15 +13,15 @@ ITEM = 7
 
 @pytest.fixture(name="shop")
 def shop_fixture(make_cluster):
-    shop = make_cluster(bridges=2)
-    shop.add_item(ITEM, title="One Only", price_cents=1000, stock=1000)
+    shop = make_cluster("--bridges", "2")
+    add_item(shop, ITEM, title="One Only", price_cents=1000, stock=1000)
     return shop
 
 
 def make_buyer(shop, way):
     if way == "bus":
-        return BusBuyer(shop.bus_endpoint())
-    return HttpBuyer(shop.http_port(int(way[-1])))
+        return BusBuyer(bus_endpoint(shop))
+    return HttpBuyer(http_port(shop, int(way[-1])))
 
 
 def test_two_buys_with_one_key_make_one_order_with_one_answer(shop):
@@ -35,7 +36,7 @@ def test_two_buys_with_one_key_make_one_order_with_one_answer(shop):
             assert [what for what, _ in answers] == ["sold", "sold"], answers
             assert answers[0][1] == answers[1][1]
             sales += 1
-    shop.assert_conserved({ITEM: 2 * sales})
+    assert_conserved(shop, {ITEM: 2 * sales})
 
 
 def test_a_key_that_comes_back_with_other_content_is_refused(shop):
@@ -52,28 +53,28 @@ def test_a_key_that_comes_back_with_other_content_is_refused(shop):
         if ways[1] != "bus":
             assert body["status"] == 422
         assert first.buy(ITEM, 1, key) == before
-    shop.assert_conserved({ITEM: len(WAYS)})
+    assert_conserved(shop, {ITEM: len(WAYS)})
 
 
 def test_a_replayed_answer_says_so(shop):
     """Idempotency-Replayed is on the second answer and not on the first."""
-    buyer = HttpBuyer(shop.http_port())
+    buyer = HttpBuyer(http_port(shop))
     body = {"lines": [{"id": ITEM, "quantity": 1}]}
     answers = [buyer.call("POST", "/orders", body, {"Idempotency-Key": "replay"})
                for _ in range(2)]
     assert [answer[0] for answer in answers] == [201, 201]
     assert answers[0][1] == answers[1][1]
     assert [answer[2].get("Idempotency-Replayed") for answer in answers] == [None, "true"]
-    shop.assert_conserved({ITEM: 1})
+    assert_conserved(shop, {ITEM: 1})
 
 
 def test_lines_are_compared_as_sums_and_not_as_bytes(shop):
     """2 + 1 of an item in two lines is the same purchase as 3 in one."""
-    buyer = HttpBuyer(shop.http_port())
+    buyer = HttpBuyer(http_port(shop))
     split = {"lines": [{"id": ITEM, "quantity": 2}, {"id": ITEM, "quantity": 1}]}
     whole = {"lines": [{"quantity": 3, "id": ITEM}]}
     answers = [buyer.call("POST", "/orders", body, {"Idempotency-Key": "sums"})
                for body in (split, whole)]
     assert [answer[0] for answer in answers] == [201, 201]
     assert answers[0][1] == answers[1][1]
-    shop.assert_conserved({ITEM: 3})
+    assert_conserved(shop, {ITEM: 3})
