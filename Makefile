@@ -43,6 +43,9 @@ else
 say = @:
 endif
 
+# What builds on its own account uses all processors, unless it was told how many.
+JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+
 # --- Flags ---------------------------------------------------------------------------------------
 
 MODULES = libzmq libczmq sqlite3 jansson libmicrohttpd zlib
@@ -227,7 +230,7 @@ unit-tests: $(UNIT_TESTS)
 # The packages come first and are then found by a make of its own, which reads their flags afresh.
 test:
 	$(Q)scripts/deps run test
-	$(Q)$(MAKE) --no-print-directory test-installed
+	$(Q)$(MAKE) $(JOBS) --no-print-directory test-installed
 
 test-installed: all unit-tests
 	$(Q)PYGMY_BUILD='$(abspath $(BUILD))' PYGMY_SUFFIX='$(SUFFIX)' PYGMY_SAN='$(SAN)' \
@@ -235,11 +238,11 @@ test-installed: all unit-tests
 
 run:
 	$(Q)scripts/deps run
-	$(Q)$(MAKE) --no-print-directory all
-	@PYGMY_BUILD='$(abspath $(BUILD))' PYGMY_SUFFIX='$(SUFFIX)' exec scripts/cluster up --sample
+	$(Q)$(MAKE) $(JOBS) --no-print-directory all
+	@exec env PYGMY_BUILD='$(abspath $(BUILD))' PYGMY_SUFFIX='$(SUFFIX)' scripts/cluster up --sample
 
 asan ubsan tsan:
-	$(Q)$(MAKE) --no-print-directory all SAN=$@
+	$(Q)$(MAKE) $(JOBS) --no-print-directory all SAN=$@
 
 bench: all $(BENCH_SOURCES:tests/bench/%.c=$(O)/bench/%)
 	$(Q)scripts/deps bench
@@ -250,7 +253,7 @@ bench: all $(BENCH_SOURCES:tests/bench/%.c=$(O)/bench/%)
 # Every decoder's target for FUZZ_SECONDS each. The corpus grows in the build directory.
 FUZZ_SECONDS ?= 30
 fuzz:
-	$(Q)$(MAKE) --no-print-directory fuzz-run SAN=fuzz CC=clang
+	$(Q)$(MAKE) $(JOBS) --no-print-directory fuzz-run SAN=fuzz CC=clang
 fuzz-run: $(FUZZ_SOURCES:tests/fuzz/%.c=$(O)/%)
 	$(Q)for program in $^; do mkdir -p $$program.corpus && echo "fuzz $${program##*/}" && \
 	    $$program -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 $$program.corpus \
@@ -263,7 +266,7 @@ C_FILES := $(sort $(shell find broker services client tests -name '*.[ch]' 2>/de
 check:
 	$(Q)scripts/deps run test check
 	$(Q)$(MAKE) --no-print-directory check-static
-	$(Q)$(MAKE) --no-print-directory test-installed SAN=asan WERROR=1
+	$(Q)$(MAKE) $(JOBS) --no-print-directory test-installed SAN=asan WERROR=1
 
 check-static: check-layers check-format check-warnings check-lint
 
@@ -275,8 +278,8 @@ check-format:
 
 # Both compilers, each in a directory of its own, so that neither builds upon the other's objects.
 check-warnings:
-	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/warnings-gcc CC=gcc WERROR=1 SAN= all unit-tests
-	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/warnings-clang CC=clang WERROR=1 SAN= all unit-tests
+	$(Q)$(MAKE) $(JOBS) --no-print-directory BUILD=$(BUILD)/warnings-gcc CC=gcc WERROR=1 SAN= all unit-tests
+	$(Q)$(MAKE) $(JOBS) --no-print-directory BUILD=$(BUILD)/warnings-clang CC=clang WERROR=1 SAN= all unit-tests
 
 check-lint:
 	$(Q)scripts/check-lint $(BUILD)/lint -- -std=c17 -D_DEFAULT_SOURCE -I. \
