@@ -7,6 +7,8 @@
 #ifndef PYGMY_BUS_LIMITS_H
 #define PYGMY_BUS_LIMITS_H
 
+#include <stdint.h>
+
 /* ---- Time ------------------------------------------------------------- */
 
 /* Between our own peers: five missed beats are 500 ms, well under what a fail-over may take. */
@@ -47,6 +49,32 @@
 /* How often a request is given to a worker before it is called poison: ERR_WORKER_LOST. */
 #define ATTEMPTS_MAX 3
 
+/* Our side of one connection to a broker (link.h). The tick is half a heartbeat, so that none is
+ * late by more than that. */
+#define LINK_TICK_MS (HEARTBEAT_MS / 2)
+/* Pause before a new connection, drawn at random between the first and a bound that doubles with
+ * each failure up to the second: a broker that is started again is found at once, and is not
+ * stormed by all at the same instant. */
+#define RECONNECT_MS_MIN 50
+#define RECONNECT_MS_MAX 1000
+/* High-water marks, in messages: a few batches under way are enough to keep both ends busy; what
+ * waits beyond them waits with us, where it can be counted, coalesced and expire. */
+#define LINK_MESSAGES_MAX 256
+/* How long a closed link goes on sending what was handed to libzmq: a local exchange takes less
+ * than one, and no program should be slow to end. */
+#define LINK_LINGER_MS 200
+/* Records taken in one turn of the loop, so that heartbeats and other sockets get theirs. */
+#define LINK_RECORDS_MAX 1024
+/* A client's requests under way when its owner names no number, and the bytes of their bodies;
+ * above either ERR_QUEUE_FULL. */
+#define CLIENT_REQUESTS_MAX 16384
+#define CLIENT_BYTES_MAX (64 * 1024 * 1024)
+/* How long a client waits for answers of a broker that is going away before it asks another. */
+#define CLIENT_LEAVE_MS HEARTBEAT_GONE_MS
+/* Bytes of requests in a worker's hands and of its answers that are not sent yet; a request above
+ * it is answered ERR_QUEUE_FULL. */
+#define WORKER_BYTES_MAX (64 * 1024 * 1024)
+
 /* ---- The store -------------------------------------------------------- */
 
 #define QUANTITY_MAX 1000000
@@ -66,6 +94,107 @@
 #define PAGE_MAX 500
 /* Rows of one import entry: 10,000 in one would hold a loop for 50 to 100 ms. */
 #define IMPORT_ROWS_MAX 500
+
+/* ---- Clients ------------------------------------------------------------ */
+
+/* A call of libpygmy that names no time gets this one: several fail-overs fit. */
+#define CALL_TIMEOUT_MS 10000
+/* Calls of one handle under way; above it ERR_QUEUE_FULL. */
+#define CALLS_MAX 16384
+/* Pause before a repetition: the first, and what doubling stops at. A fail-over takes about 400 ms,
+ * and a request that fails at once must not become a storm. */
+#define RETRY_PAUSE_MS_MIN 10
+#define RETRY_PAUSE_MS_MAX 500
+/* How old the last answer's log time may be to stamp a new operation. Old stamps are safe up to 24
+ * hours, so this leaves all the repetitions of a day. */
+#define STAMP_FRESH_MS (60 * 60 * 1000)
+/* A catalog's CSV file: three million rows of real books would fit, and its copy in memory is
+ * bounded. Fields and columns are bounded so that an unclosed quote is found early. */
+#define CSV_FILE_BYTES_MAX (256 * 1024 * 1024)
+#define CSV_FIELD_BYTES_MAX (64 * 1024)
+#define CSV_FIELDS_MAX 256
+/* One import operation's JSON: its log entry must stay below ENTRY_BYTES_MAX with room to spare. */
+#define IMPORT_BYTES_MAX (150 * 1024)
+/* Import operations under way: enough to hide a round trip, few enough that other writes get
+ * their turn between them. */
+#define IMPORT_IN_FLIGHT_MAX 4
+/* Items whose ids `pygmy bench` collects to choose among. */
+#define BENCH_ITEMS_MAX 1000000
+/* How long `pygmy status` waits for each process. */
+#define STATUS_TIMEOUT_MS 500
+
+/* ---- The catalog ------------------------------------------------------- */
+
+/* Ids, amounts of money and times stay below 2^53: every language's JSON reads them exactly. */
+#define ITEM_ID_MAX ((INT64_C(1) << 53) - 1)
+#define TOTAL_CENTS_MAX ((INT64_C(1) << 53) - 1)
+#define STAMP_MS_MAX ((INT64_C(1) << 53) - 1)
+#define YEAR_MAX 9999 /* and -YEAR_MAX; the oldest book of the sample is of -1750 */
+/* Items on sale; above it ERR_LIMIT. About 1 GB of tables, and an audit of a second. */
+#define ITEMS_MAX 1000000
+/* Topics in use; above it ERR_LIMIT. All of them are one answer. */
+#define TOPICS_MAX 1000
+/* Rows of a page end early here, so that the answer stays well below BODY_BYTES_MAX. */
+#define PAGE_BYTES_MAX (384 * 1024)
+/* Keys of one settle or close: what the order leader's scan finishes in one entry. */
+#define KEYS_MAX 500
+/* A stamp this old is refused when its key is not known: longer than anybody retries. */
+#define STAMP_AGE_MS_MAX (INT64_C(24) * 3600 * 1000)
+/* A stamp this far ahead of the log's time was made up; see services/catalog/records.h. */
+#define STAMP_AHEAD_MS_MAX (INT64_C(3600) * 1000)
+/* A key is remembered for this long after it was last used: more than the two above together. */
+#define RECORD_MEMORY_MS (INT64_C(48) * 3600 * 1000)
+/* Records forgotten by one apply: no entry pays for the traffic of an hour two days ago. */
+#define FORGET_COUNT_MAX 100
+/* What answers say of the log's time is at most this far ahead of the last entry; and after half
+ * of it without an entry the leader makes one. */
+#define LOG_TIME_AHEAD_MS (INT64_C(600) * 1000)
+#define LOG_TIME_IDLE_MS (INT64_C(300) * 1000)
+/* How often the leader looks for automatic rules to act on, for how many at once, and the longest
+ * period of one (a year). */
+#define RESTOCK_CHECK_MS 1000
+#define RESTOCK_COUNT_MAX 100
+#define RESTOCK_PERIOD_MS_MAX (INT64_C(366) * 24 * 3600 * 1000)
+/* Items looked at in one turn of the loop by an audit (about 1 ms), how often each replica makes
+ * one by itself, and how many requests may wait for one (above it ERR_BUSY). */
+#define AUDIT_ROWS_MAX 2000
+#define AUDIT_PERIOD_MS 60000
+#define AUDIT_WAITERS_MAX 256
+/* SQLite's page cache in the catalog: the index pages of 10,000 items, and the process stays below
+ * 30 MB. */
+#define CATALOG_CACHE_KIB 6144
+
+/* ---- Orders ------------------------------------------------------------- */
+
+/* Buys and cancels under way at the leader; above it ERR_BUSY. Sixteen times what the measured
+ * peak holds, and a few MB. */
+#define SAGA_FLOWS_MAX 4096
+/* Requests that wait for the outcome of one key; above it ERR_BUSY. Repetitions come one by one. */
+#define SAGA_TICKETS_MAX 64
+/* Flows that scans have begun and that are still under way; further finds wait for a next scan. */
+#define SAGA_RECOVERED_MAX 1000
+/* How long the first key of a SETTLE or CLOSE waits for company; KEYS_MAX go at once. */
+#define SETTLE_WAIT_MS 50
+/* Keys waiting for a SETTLE or CLOSE; above it a key is left to the scan. */
+#define SETTLE_QUEUE_MAX 8192
+/* How often grants without an order and releases not closed are asked for, how old they must be
+ * (younger ones are most likely under way), and the rows of one answer. */
+#define SCAN_PERIOD_MS 1000
+#define SCAN_OLDER_MS 1000
+#define SCAN_ROWS_MAX 500
+/* Pause before a step of a flow is tried again, doubled each time. */
+#define SAGA_BACKOFF_MS_MIN 20
+#define SAGA_BACKOFF_MS_MAX 1000
+/* Turn of the saga's timer. */
+#define SAGA_TICK_MS 10
+/* How long one request to the catalog may take; longer than the catalog's fail-over. */
+#define SAGA_CALL_MS 2000
+/* Kept of a request's remaining time for the way back of its answer. */
+#define SAGA_ANSWER_MS 20
+/* Rows of one page of the tally: some 40 bytes each. */
+#define TALLY_ROWS_MAX 10000
+/* Code of a currency (ISO 4217 has three letters). */
+#define CURRENCY_BYTES_MAX 8
 
 /* ---- Configuration and log lines --------------------------------------- */
 

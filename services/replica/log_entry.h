@@ -1,0 +1,59 @@
+/* One entry of the log, its checksum, and the rules that hold from one entry
+ * to the next. Pure.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef PYGMY_REPLICA_LOG_ENTRY_H
+#define PYGMY_REPLICA_LOG_ENTRY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "services/replica/replica.h"
+#include "services/replica/side_mark.h"
+
+/* Numbers are on disk: never renumbered. */
+enum log_entry_kind {
+    LOG_ENTRY_COMMAND = 1, /* of the machine */
+    LOG_ENTRY_BARRIER = 2, /* a leader's own: begins its term, or carries nothing but the time */
+};
+
+struct log_entry {
+    replica_index index;
+    replica_term term;
+    enum log_entry_kind kind;
+    int64_t log_time_ms; /* see replica.h, R4 */
+    int64_t wall_ms;     /* UTC; for people only */
+    const uint8_t *data; /* the command; who owns it is said where an entry is handed over */
+    size_t size;         /* at most ENTRY_BYTES_MAX */
+};
+
+/* What the log has come to. */
+struct log_state {
+    replica_term term;         /* current; 0: none yet */
+    uint64_t vote;             /* replica voted for in that term; 0: none */
+    replica_index first_index; /* 0: no entries */
+    replica_index last_index;  /* 0: no entries */
+    replica_term last_term;    /* of the last entry */
+    int64_t last_log_time_ms;  /* of the last entry */
+};
+
+/* CRC-32 (zlib) over: index u64, term u64, kind u8, log time i64, wall time i64, length of the
+ * command u32, the command; integers big-endian. */
+uint32_t log_entry_checksum(const struct log_entry *entry);
+
+/* CRC-32 (zlib) over: term u64, vote u64; big-endian. */
+uint32_t log_vote_checksum(replica_term term, uint64_t vote);
+
+/* Whether @entry may stand after the last one of @state: next index, no lower term, none above the
+ * current one, no lower time. Returns NULL, or what is wrong with it. */
+const char *log_entry_misplaced(const struct log_state *state, const struct log_entry *entry);
+
+/* Whether a log lacks what its side mark says was durable (side_mark.h, M2). @term is that of the
+ * log's entry at mark->last_index, 0 when there is none. Returns NULL, or what it lacks. */
+const char *log_state_lost(const struct log_state *state, const struct side_mark_state *mark,
+                           replica_term term);
+
+/* Make @entry the last one of @state. */
+void log_state_add(struct log_state *state, const struct log_entry *entry);
+
+#endif

@@ -1,0 +1,234 @@
+/* See fault_vfs.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "tests/lib/fault_vfs.h"
+
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/bus/alloc.h"
+#include "tests/lib/files.h"
+
+struct fault_vfs {
+    sqlite3_vfs base; /* first: SQLite's view of us */
+    sqlite3_vfs *real;
+    bool keep_synced;
+    atomic_llong writes;
+    atomic_llong syncs;
+    atomic_llong failures;
+    atomic_llong countdown; /* calls until the failing one; 0: none */
+    atomic_bool for_good;
+};
+
+struct fault_file {
+    sqlite3_file base;
+    struct fault_vfs *vfs;
+    char *path;          /* NULL: a temporary file */
+    sqlite3_file real[]; /* of the real VFS' size */
+};
+
+#define FAULT_REAL(file) (((struct fault_file *)(file))->real)
+
+/* Whether this write or sync is to fail. */
+static bool fault_now(struct fault_vfs *self)
+{
+    long long left = atomic_load(&self->countdown);
+    if (left == 0)
+        return false;
+    if (left > 1) {
+        atomic_store(&self->countdown, left - 1);
+        return false;
+    }
+    if (!atomic_load(&self->for_good))
+        atomic_store(&self->countdown, 0);
+    atomic_fetch_add(&self->failures, 1);
+    return true;
+}
+
+static int fault_close(sqlite3_file *file)
+{
+    free(((struct fault_file *)file)->path);
+    return FAULT_REAL(file)->pMethods->xClose(FAULT_REAL(file));
+}
+
+static int fault_read(sqlite3_file *file, void *data, int size, sqlite3_int64 offset)
+{
+    return FAULT_REAL(file)->pMethods->xRead(FAULT_REAL(file), data, size, offset);
+}
+
+static int fault_write(sqlite3_file *file, const void *data, int size, sqlite3_int64 offset)
+{
+    struct fault_vfs *vfs = ((struct fault_file *)file)->vfs;
+    atomic_fetch_add(&vfs->writes, 1);
+    if (fault_now(vfs))
+        return SQLITE_IOERR_WRITE;
+    return FAULT_REAL(file)->pMethods->xWrite(FAULT_REAL(file), data, size, offset);
+}
+
+static int fault_truncate(sqlite3_file *file, sqlite3_int64 size)
+{
+    struct fault_vfs *vfs = ((struct fault_file *)file)->vfs;
+    atomic_fetch_add(&vfs->writes, 1);
+    if (fault_now(vfs))
+        return SQLITE_IOERR_TRUNCATE;
+    return FAULT_REAL(file)->pMethods->xTruncate(FAULT_REAL(file), size);
+}
+
+static int fault_sync(sqlite3_file *file, int flags)
+{
+    struct fault_file *self = (struct fault_file *)file;
+    atomic_fetch_add(&self->vfs->syncs, 1);
+    if (fault_now(self->vfs))
+        return SQLITE_IOERR_FSYNC;
+    int code = FAULT_REAL(file)->pMethods->xSync(FAULT_REAL(file), flags);
+    if (code == SQLITE_OK && self->vfs->keep_synced && self->path != NULL) {
+        char *synced = sqlite3_mprintf("%s.synced", self->path);
+        files_copy(self->path, synced);
+        sqlite3_free(synced);
+    }
+    return code;
+}
+
+static int fault_file_size(sqlite3_file *file, sqlite3_int64 *size)
+{
+    return FAULT_REAL(file)->pMethods->xFileSize(FAULT_REAL(file), size);
+}
+
+static int fault_lock(sqlite3_file *file, int level)
+{
+    return FAULT_REAL(file)->pMethods->xLock(FAULT_REAL(file), level);
+}
+
+static int fault_unlock(sqlite3_file *file, int level)
+{
+    return FAULT_REAL(file)->pMethods->xUnlock(FAULT_REAL(file), level);
+}
+
+static int fault_check_lock(sqlite3_file *file, int *result)
+{
+    return FAULT_REAL(file)->pMethods->xCheckReservedLock(FAULT_REAL(file), result);
+}
+
+static int fault_control(sqlite3_file *file, int operation, void *arg)
+{
+    return FAULT_REAL(file)->pMethods->xFileControl(FAULT_REAL(file), operation, arg);
+}
+
+static int fault_sector_size(sqlite3_file *file)
+{
+    return FAULT_REAL(file)->pMethods->xSectorSize(FAULT_REAL(file));
+}
+
+static int fault_characteristics(sqlite3_file *file)
+{
+    return FAULT_REAL(file)->pMethods->xDeviceCharacteristics(FAULT_REAL(file));
+}
+
+static int fault_shm_map(sqlite3_file *file, int page, int size, int extend, void volatile **map)
+{
+    return FAULT_REAL(file)->pMethods->xShmMap(FAULT_REAL(file), page, size, extend, map);
+}
+
+static int fault_shm_lock(sqlite3_file *file, int offset, int count, int flags)
+{
+    return FAULT_REAL(file)->pMethods->xShmLock(FAULT_REAL(file), offset, count, flags);
+}
+
+static void fault_shm_barrier(sqlite3_file *file)
+{
+    FAULT_REAL(file)->pMethods->xShmBarrier(FAULT_REAL(file));
+}
+
+static int fault_shm_unmap(sqlite3_file *file, int remove)
+{
+    return FAULT_REAL(file)->pMethods->xShmUnmap(FAULT_REAL(file), remove);
+}
+
+static const sqlite3_io_methods fault_methods = {
+    .iVersion = 2, /* memory mapping, version 3, would pass us by */
+    .xClose = fault_close,
+    .xRead = fault_read,
+    .xWrite = fault_write,
+    .xTruncate = fault_truncate,
+    .xSync = fault_sync,
+    .xFileSize = fault_file_size,
+    .xLock = fault_lock,
+    .xUnlock = fault_unlock,
+    .xCheckReservedLock = fault_check_lock,
+    .xFileControl = fault_control,
+    .xSectorSize = fault_sector_size,
+    .xDeviceCharacteristics = fault_characteristics,
+    .xShmMap = fault_shm_map,
+    .xShmLock = fault_shm_lock,
+    .xShmBarrier = fault_shm_barrier,
+    .xShmUnmap = fault_shm_unmap,
+};
+
+static int fault_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int flags, int *out)
+{
+    struct fault_vfs *self = (struct fault_vfs *)vfs;
+    struct fault_file *opened = (struct fault_file *)file;
+
+    opened->base.pMethods = NULL;
+    int code = self->real->xOpen(self->real, path, opened->real, flags, out);
+    if (code != SQLITE_OK)
+        return code;
+    opened->vfs = self;
+    opened->path = path != NULL ? alloc_copy(path, strlen(path)) : NULL;
+    opened->base.pMethods = &fault_methods;
+    return SQLITE_OK;
+}
+
+static int fault_delete(sqlite3_vfs *vfs, const char *path, int sync)
+{
+    struct fault_vfs *self = (struct fault_vfs *)vfs;
+    return self->real->xDelete(self->real, path, sync);
+}
+
+struct fault_vfs *fault_vfs_new(const char *name, bool keep_synced)
+{
+    struct fault_vfs *self = alloc_zero(sizeof *self);
+
+    self->real = sqlite3_vfs_find(NULL);
+    self->keep_synced = keep_synced;
+    self->base = *self->real;
+    self->base.pNext = NULL;
+    self->base.zName = name;
+    self->base.szOsFile = (int)sizeof(struct fault_file) + self->real->szOsFile;
+    self->base.xOpen = fault_open;
+    self->base.xDelete = fault_delete;
+    sqlite3_vfs_register(&self->base, 0);
+    return self;
+}
+
+void fault_vfs_destroy(struct fault_vfs **self_p)
+{
+    if (*self_p == NULL)
+        return;
+    sqlite3_vfs_unregister(&(*self_p)->base);
+    free(*self_p);
+    *self_p = NULL;
+}
+
+void fault_vfs_fail(struct fault_vfs *self, int64_t count, bool for_good)
+{
+    atomic_store(&self->for_good, for_good);
+    atomic_store(&self->countdown, count);
+}
+
+int64_t fault_vfs_writes(const struct fault_vfs *self)
+{
+    return atomic_load(&self->writes);
+}
+
+int64_t fault_vfs_syncs(const struct fault_vfs *self)
+{
+    return atomic_load(&self->syncs);
+}
+
+int64_t fault_vfs_failures(const struct fault_vfs *self)
+{
+    return atomic_load(&self->failures);
+}
