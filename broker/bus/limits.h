@@ -75,6 +75,71 @@
  * it is answered ERR_QUEUE_FULL. */
 #define WORKER_BYTES_MAX (64 * 1024 * 1024)
 
+/* ---- The broker ------------------------------------------------------- */
+
+/* Frames of a plain body; above it the message is malformed. What a broker puts in front of it must
+ * fit as well (MESSAGE_FRAMES_MAX). */
+#define BODY_FRAMES_MAX 24
+/* Frames up to this size are copied when they have to wait, see body.h. */
+#define BODY_SETTLE_BYTES 512
+
+/* Connections that are known; the descriptor limit is raised to hold them. Above it a plain client
+ * that waits for nothing is forgotten for a new one; if there is none, who comes is told
+ * DISCONNECT, or dropped where the protocol has no such word. */
+#define BROKER_PEERS_MAX 16384
+/* How many plain clients that wait for nothing are looked at for that. */
+#define BROKER_PEERS_LOOK 8
+/* A peer without heartbeats and without requests is forgotten after this: it costs it nothing. */
+#define BROKER_PEER_IDLE_MS 60000
+/* Malformed or misplaced messages of one peer before it is told DISCONNECT and ignored. */
+#define BROKER_STRIKES_MAX 16
+/* Names that are known. Above it READY is answered DISCONNECT, a request ERR_NO_SERVICE. */
+#define BROKER_SERVICES_MAX 4096
+
+/* Requests that are held, waiting or with workers, and the bytes of their bodies; above any of
+ * these ERR_QUEUE_FULL. Counts are what the patient asynchronous clients in the wild send at once
+ * (100,000); bytes are what a small machine can hold. */
+#define BROKER_REQUESTS_MAX (256 * 1024)
+#define BROKER_BYTES_MAX (256 * 1024 * 1024)
+/* Of one client. */
+#define BROKER_CLIENT_REQUESTS_MAX (128 * 1024)
+#define BROKER_CLIENT_BYTES_MAX (64 * 1024 * 1024)
+/* Waiting for one service. */
+#define BROKER_SERVICE_REQUESTS_MAX (128 * 1024)
+#define BROKER_SERVICE_BYTES_MAX (128 * 1024 * 1024)
+
+/* Deadlines are kept to this, and the broker's timer turns at this pace. */
+#define WHEEL_TICK_MS 16
+/* Above REQUEST_DEADLINE_MS_MAX, and a power of two of ticks. */
+#define WHEEL_SPAN_MS (WHEEL_TICK_MS * 32768)
+
+/* So soon after the broker's start, a service that never had a worker may yet get one: workers find
+ * a broker that was started again within a few heartbeats. */
+#define START_GRACE_MS 2000
+/* A worker that answered ERR_NOT_LEADER gets nothing for so long, unless it registers anew. */
+#define NOT_LEADER_REST_MS 50
+/* A draining broker waits so long for what is under way. */
+#define DRAIN_MS_MAX 5000
+/* Between two events the broker takes no more than this for time in which it listened: peers are
+ * not gone because the broker was stopped. */
+#define AWAKE_STEP_MS_MAX HEARTBEAT_MS
+/* Events noted for the log between two turns; more are counted and not told. */
+#define BROKER_NOTES_MAX 256
+
+/* Messages taken from a socket in one turn of the loop: enough that the turn's own cost does not
+ * matter, few enough that timers keep their pace. */
+#define TURN_MESSAGES_MAX 1000
+/* The broker's high-water marks, in messages, for each connection and direction. Above it messages
+ * wait in the outbox, by bytes. */
+#define BROKER_MESSAGES_MAX 1000
+/* What may wait for one peer that does not read, and for all; at the bound the peer counts as gone.
+ * The count is that of its requests. Each frame counts 64 bytes beside its own. */
+#define OUTBOX_PEER_MESSAGES_MAX BROKER_CLIENT_REQUESTS_MAX
+#define OUTBOX_PEER_BYTES_MAX (64 * 1024 * 1024)
+#define OUTBOX_BYTES_MAX (256 * 1024 * 1024)
+/* How long a broker that ends goes on sending its last words. */
+#define BROKER_LINGER_MS 500
+
 /* ---- The store -------------------------------------------------------- */
 
 #define QUANTITY_MAX 1000000
