@@ -7,7 +7,7 @@
  * written either way:
  *
  *   struct pygmy *store = NULL;
- *   struct pygmy_reply reply;
+ *   struct pygmy_reply reply = {0};
  *   char *error = NULL;
  *   if (pygmy_open(&(struct pygmy_options){.name = "shop"}, &store, &error) != 0)
  *       ...
@@ -22,8 +22,9 @@
  * Retries. Until its deadline a call is repeated by itself, with the same key
  * and stamp, when nothing was attempted or the outcome is unknown; with a
  * growing pause of at most half a second. What the caller gets in the end is a
- * result, a definite refusal, or an honest *unknown* (err_is_unknown()): once
- * an attempt has ended unknown, a later "not attempted" is unknown too.
+ * result, a definite refusal, or an honest *unknown* (pygmy_code_is_unknown()):
+ * once an attempt of a write has ended unknown, a later "not attempted" is
+ * unknown too.
  *
  * Link with -lpygmy -lczmq -lzmq -ljansson.
  *
@@ -40,13 +41,14 @@
 struct pygmy;
 
 struct pygmy_options {
-    const char *name;      /* own name for displays, "cli-PID" when NULL */
-    zloop_t *loop;         /* the caller's, or NULL for one of the handle's own */
-    const char *config;    /* path of cluster.conf; NULL: PYGMY_CONFIG or the default place */
+    const char *name;   /* own name for displays, "cli-PID" when NULL */
+    zloop_t *loop;      /* the caller's, or NULL for one of the handle's own */
+    const char *config; /* path of cluster.conf; NULL: PYGMY_CONFIG or the default place, and
+                              none at all when there are endpoints */
     const char *const *endpoints; /* brokers; NULL: those of the configuration */
     size_t endpoint_count;
-    const char *secret;    /* the cluster's; NULL: from the configuration when its file may be read */
-    int64_t timeout_ms;    /* of a call; 0: 10000 */
+    const char *secret; /* the cluster's; NULL: from the configuration when its file may be read */
+    int64_t timeout_ms; /* of a call; 0: 10000, and never more than 300000 */
 };
 
 struct pygmy_reply {
@@ -63,14 +65,16 @@ typedef void pygmy_done_fn(void *arg, const struct pygmy_reply *reply);
  * *error, the caller's to free(). */
 int pygmy_open(const struct pygmy_options *options, struct pygmy **self_p, char **error);
 
-/* Calls under way end without a callback. Accepts NULL. */
+/* Calls under way end without a callback. Accepts NULL. Not from within a callback. */
 void pygmy_close(struct pygmy **self_p);
 
-/* A callback for programs that wait: @arg is a struct pygmy_reply to be filled. */
+/* A callback for programs that wait: @arg is a struct pygmy_reply, zeroed before, to be filled. */
 void pygmy_keep(void *arg, const struct pygmy_reply *reply);
-/* Run the handle's own loop until @reply is done, and return its code. Returns ERR_UNKNOWN when
- * the process got SIGINT or SIGTERM meanwhile. Only for a handle with a loop of its own. */
+/* Run the handle's own loop until @reply is done, and return its code. Returns ERR_UNKNOWN, and
+ * leaves it undone, when the process got SIGINT or SIGTERM meanwhile (zsys_interrupted); then close
+ * the handle before @reply goes. Only for a handle with a loop of its own, not from a callback. */
 int pygmy_wait(struct pygmy *self, struct pygmy_reply *reply);
+/* Release the body; @self is zeroed and may be filled again. */
 void pygmy_reply_close(struct pygmy_reply *self);
 
 /* Whether a broker is being heard. */
@@ -82,8 +86,9 @@ size_t pygmy_pending(const struct pygmy *self);
 
 struct pygmy_call {
     const char *service;    /* "catalog", "order.leader", "node.order-1" */
-    json_t *request;        /* the object with "op"; taken over. A write without a stamp gets one */
-    bool write;             /* carries key and stamp */
+    json_t *request;        /* the object with "op"; taken over. NULL ends in ERR_INVALID: jansson
+                               makes no text of what is not UTF-8 */
+    bool write;             /* carries key and stamp: each is made when the request lacks it */
     const char *request_id; /* for the logs, or NULL */
     int64_t timeout_ms;     /* 0: the handle's */
     pygmy_done_fn *done;
@@ -91,7 +96,8 @@ struct pygmy_call {
 };
 
 /* Start a call. Never calls back from within. Even a call that can't be sent (too large, too many)
- * ends in a callback. */
+ * ends in a callback. The cluster's secret is added to the operations that ask for it, and to no
+ * other; without one they end in ERR_FORBIDDEN. */
 void pygmy_start(struct pygmy *self, const struct pygmy_call *call);
 
 /* ---- The calls of the store --------------------------------------------- */
@@ -101,7 +107,7 @@ void pygmy_lookup(struct pygmy *self, int64_t id, pygmy_done_fn *done, void *arg
 void pygmy_lookup_title(struct pygmy *self, const char *title, pygmy_done_fn *done, void *arg);
 
 struct pygmy_search {
-    const char *topic;  /* each may be NULL; all NULL: every item */
+    const char *topic; /* each may be NULL; all NULL: every item */
     const char *query;
     const char *author;
     const char *cursor;
