@@ -1,7 +1,8 @@
 /* The client's side of the bus: requests out, answers back, by correlation id.
  *
- * One DEALER to one broker of a list; it speaks the extension (pack.h). The
- * object lives in the loop of its owner and calls back from it.
+ * One DEALER to one broker of a list (link.h), the next one when that is lost or
+ * drains; it speaks the extension (pack.h). The object lives in the loop of its
+ * owner and calls back from it.
  *
  * Invariants
  *   C1  each request that was accepted is answered exactly once: by a reply, or by a code of our
@@ -9,7 +10,8 @@
  *       bus_client_request().
  *   C2  a fresh correlation id for each attempt: an answer of an earlier one is dropped.
  *   C3  a request that was sent and has no answer ends as *unknown* (ERR_TIMEOUT); one that never
- *       left ends as not attempted (ERR_NO_BROKER).
+ *       left ends as not attempted (ERR_NO_BROKER). When an attempt was lost and a later one is
+ *       refused without effect, the outcome of the first stays unknown (ERR_UNKNOWN).
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_BUS_CLIENT_H
@@ -26,7 +28,7 @@ struct bus_client_options {
     const char *name;             /* own name for displays ("bridge-1"); copied */
     const char *const *endpoints; /* brokers, in order of preference; copied */
     size_t endpoint_count;        /* 1 or more */
-    size_t request_count_max;     /* requests under way; above it ERR_QUEUE_FULL. 0: 16384 */
+    size_t request_count_max;     /* requests under way; 0: CLIENT_REQUESTS_MAX */
 };
 
 /* @code   OK, or an error of err.h; a worker's reply carries the worker's code
@@ -36,24 +38,26 @@ typedef void bus_reply_fn(void *arg, int code, const uint8_t *body, size_t size)
 /* Connect (in the background: an absent broker is no error) and register with @loop. */
 struct bus_client *bus_client_new(zloop_t *loop, const struct bus_client_options *options);
 
-/* Requests still under way are dropped without a call. Accepts NULL. */
+/* Requests still under way are dropped without a call. Not from inside a callback of its own
+ * (asserted). Accepts NULL. */
 void bus_client_destroy(struct bus_client **self_p);
 
 /* Send a request. The bytes are copied.
  *
- * @budget_ms  remaining time, 1 to REQUEST_DEADLINE_MS_MAX; at its end @done gets ERR_TIMEOUT
+ * @budget_ms  remaining time, cut to REQUEST_DEADLINE_MS_MAX; at its end @done gets ERR_TIMEOUT
  *             (was sent) or ERR_NO_BROKER (never was)
- * @done, @arg called once from the loop, later
+ * @done, @arg called once from the loop, later; it may make requests
  *
  * A request is sent again by itself, while its time lasts, when the broker was lost before an
  * answer: each of our operations is idempotent by key or by nature.
  *
- * Returns 0, or without having called or kept anything: ERR_QUEUE_FULL, ERR_TOO_LARGE,
- * ERR_INVALID (name of the service). */
-int bus_client_request(struct bus_client *self, const char *service, const void *body,
-                       size_t size, int64_t budget_ms, bus_reply_fn *done, void *arg);
+ * Returns 0, or without having called or kept anything: ERR_QUEUE_FULL (request_count_max, or
+ * CLIENT_BYTES_MAX in bodies), ERR_TOO_LARGE (BODY_BYTES_MAX), ERR_EXPIRED (@budget_ms below 1),
+ * ERR_INVALID (the service's name: 1 to SERVICE_NAME_BYTES_MAX visible ASCII characters). */
+int bus_client_request(struct bus_client *self, const char *service, const void *body, size_t size,
+                       int64_t budget_ms, bus_reply_fn *done, void *arg);
 
-/* Whether the broker was heard within HEARTBEAT_GONE_MS. */
+/* Whether the broker was heard on the present connection, and within HEARTBEAT_GONE_MS. */
 bool bus_client_connected(const struct bus_client *self);
 
 /* Requests under way. */

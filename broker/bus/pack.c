@@ -83,9 +83,8 @@ int pack_read(const struct message *message, char side, struct pack_record *reco
     return 0;
 }
 
-/* Add the head frame, with a body length of @body_len[i] for record i. */
 static void pack_write_head(struct message *message, char side, const struct pack_record *records,
-                            const size_t *body_len, size_t count)
+                            size_t count)
 {
     struct bytes_writer head = {0};
 
@@ -104,7 +103,7 @@ static void pack_write_head(struct message *message, char side, const struct pac
         bytes_put_u64(&head, record->correlation);
         bytes_put_u16(&head, record->attempt);
         bytes_put_u16(&head, (uint16_t)record->service_len);
-        bytes_put_u32(&head, (uint32_t)body_len[i]);
+        bytes_put_u32(&head, (uint32_t)record->body_len);
         bytes_put_raw(&head, record->service, record->service_len);
     }
     message_init(message);
@@ -114,15 +113,11 @@ static void pack_write_head(struct message *message, char side, const struct pac
 
 void pack_write(struct message *message, char side, const struct pack_record *records, size_t count)
 {
-    size_t body_len[BATCH_COUNT_MAX];
     size_t total = 0;
 
-    assert(count <= BATCH_COUNT_MAX);
-    for (size_t i = 0; i < count; i++) {
-        body_len[i] = records[i].body_len;
-        total += body_len[i];
-    }
-    pack_write_head(message, side, records, body_len, count);
+    pack_write_head(message, side, records, count);
+    for (size_t i = 0; i < count; i++)
+        total += records[i].body_len;
     assert(frame_size(&message->frames[0]) + total <= MESSAGE_BYTES_MAX);
     if (total == 0)
         return;
@@ -131,9 +126,9 @@ void pack_write(struct message *message, char side, const struct pack_record *re
     frame_init_size(&bodies, total);
     uint8_t *place = frame_data_mutable(&bodies);
     for (size_t i = 0; i < count; i++)
-        if (body_len[i] > 0) {
-            memcpy(place, records[i].body, body_len[i]);
-            place += body_len[i];
+        if (records[i].body_len > 0) {
+            memcpy(place, records[i].body, records[i].body_len);
+            place += records[i].body_len;
         }
     message_add_frame(message, &bodies);
 }
@@ -141,11 +136,12 @@ void pack_write(struct message *message, char side, const struct pack_record *re
 void pack_write_frame(struct message *message, char side, const struct pack_record *record,
                       struct frame *body)
 {
-    size_t body_len = frame_size(body);
+    struct pack_record whole = *record;
 
-    pack_write_head(message, side, record, &body_len, 1);
-    assert(frame_size(&message->frames[0]) + body_len <= MESSAGE_BYTES_MAX);
-    if (body_len > 0)
+    whole.body_len = frame_size(body);
+    pack_write_head(message, side, &whole, 1);
+    assert(frame_size(&message->frames[0]) + whole.body_len <= MESSAGE_BYTES_MAX);
+    if (whole.body_len > 0)
         message_add_frame(message, body);
     else
         frame_close(body);

@@ -5,7 +5,8 @@
  * owner's loop, never from a thread: a hung loop must look dead.
  *
  * Invariants
- *   W1  a broker never has more requests of ours in hand than the credit it was given.
+ *   W1  a broker never has more requests of ours in hand than the credit it was given; one that
+ *       sends more has lost count: the connection is given up.
  *   W2  each request is answered at most once; a request that is never answered is the broker's
  *       to expire.
  *   W3  an answer goes to the connection its request came by, and nowhere if that is gone.
@@ -25,7 +26,11 @@ struct bus_worker;
 struct bus_request;
 
 /* A request has come. The handler owns @request until it calls bus_request_reply() or
- * bus_request_drop(), at once or later. */
+ * bus_request_drop(), at once or later. It may have expired, when the loop was stalled: the
+ * service decides (bus_request_remaining_ms).
+ *
+ * A request beyond WORKER_BYTES_MAX, or beyond what connections now lost may have left in hand (as
+ * many again as the credit), is answered ERR_QUEUE_FULL and not handed over. */
 typedef void bus_request_fn(void *arg, struct bus_request *request);
 
 /* A batch of requests has been handed over: the moment to flush what they gave rise to. */
@@ -37,26 +42,28 @@ struct bus_worker_options {
     const char *secret;           /* the cluster's, or NULL; copied */
     const char *const *endpoints; /* all brokers; copied */
     size_t endpoint_count;
-    uint32_t credit;              /* 1 to CREDIT_MAX; 0: CREDIT_DEFAULT */
+    uint32_t credit; /* 1 to CREDIT_MAX; 0: CREDIT_DEFAULT */
     bus_request_fn *on_request;
-    bus_batch_fn *on_batch;       /* or NULL */
+    bus_batch_fn *on_batch; /* or NULL */
     void *arg;
 };
 
 /* Register with all brokers and with @loop. */
 struct bus_worker *bus_worker_new(zloop_t *loop, const struct bus_worker_options *options);
 
-/* Say DISCONNECT and go. Requests in hand become unanswerable, but must still be replied to or
- * dropped by their owner. Accepts NULL. */
+/* Send the answers that wait, say DISCONNECT and go. Requests in hand become unanswerable, but must
+ * still be replied to or dropped by their owner. Not from inside a callback of its own (asserted).
+ * Accepts NULL. */
 void bus_worker_destroy(struct bus_worker **self_p);
 
-/* Ask for no more requests; those in hand may still be answered. */
+/* Ask for no more requests; those in hand may still be answered. No connection is made after those
+ * that there are. */
 void bus_worker_drain(struct bus_worker *self);
 
 /* Requests in hand: not yet replied to or dropped. */
 size_t bus_worker_pending(const struct bus_worker *self);
 
-/* Brokers heard within HEARTBEAT_GONE_MS. */
+/* Brokers that were heard on their present connection, and within HEARTBEAT_GONE_MS. */
 size_t bus_worker_connected(const struct bus_worker *self);
 
 const uint8_t *bus_request_body(const struct bus_request *self);
@@ -67,7 +74,9 @@ int64_t bus_request_remaining_ms(const struct bus_request *self, int64_t now_ms)
 uint16_t bus_request_attempt(const struct bus_request *self);
 
 /* Answer, and free the request. Replies of one turn of the loop leave in one message. The bytes
- * are copied. */
+ * are copied.
+ *
+ * @code  a code of err.h; an answer above BODY_BYTES_MAX becomes ERR_TOO_LARGE without a body */
 void bus_request_reply(struct bus_request **self_p, int code, const void *body, size_t size);
 
 /* Free the request without an answer. Accepts NULL. */
