@@ -188,6 +188,50 @@
 /* How long `pygmy status` waits for each process. */
 #define STATUS_TIMEOUT_MS 500
 
+/* ---- HTTP ---------------------------------------------------------------- */
+
+/* A request's body: 100 order lines or one item are a tenth of it. Above it 413. */
+#define HTTP_BODY_BYTES_MAX (64 * 1024)
+/* Target and headers together, and headers by number; above either 431. */
+#define HTTP_HEAD_BYTES_MAX (16 * 1024)
+#define HTTP_HEADERS_MAX 100
+/* What libmicrohttpd may use for a connection: twice the above, so that the 431 is ours to word.
+ * Where even that is too little, it answers 431 with a page of its own. */
+#define HTTP_MEMORY_BYTES (32 * 1024)
+/* Connections in all; more wait in the kernel's queue. And from one address, so that no client has
+ * them all; more are closed at once. */
+#define HTTP_CONNECTIONS_MAX 1024
+#define HTTP_CONNECTIONS_PER_IP_MAX 512
+/* From the start of a connection, or of a request line, to the end of the headers; then the
+ * connection is cut off: one byte a second keeps no place. */
+#define HTTP_HEAD_MS 5000
+/* From there to the end of the body, and from the answer to its last byte; then cut off. */
+#define HTTP_BODY_MS 10000
+#define HTTP_SEND_MS 30000
+/* Without a request; then closed. */
+#define HTTP_IDLE_MS 30000
+/* From the whole request to the answer; then 504. Above CALL_TIMEOUT_MS: the store's own word comes
+ * first. */
+#define HTTP_ANSWER_MS 12000
+/* How often deadlines are looked at. */
+#define HTTP_TICK_MS 250
+/* Rounds in which libmicrohttpd may ask to be run again at once before others get their turn. */
+#define HTTP_RUNS_MAX 16
+/* On SIGTERM: /readyz says 503 for so long before the listener closes, and answers under way get so
+ * long. */
+#define HTTP_DRAIN_GRACE_MS 250
+#define HTTP_DRAIN_MS HTTP_ANSWER_MS
+/* A client's Request-Id; another is made in its place when it is longer. */
+#define REQUEST_ID_BYTES_MAX 128
+/* A cursor of a list, decoded. */
+#define CURSOR_BYTES_MAX 512
+/* How often the bridge asks whether the services answer, while they do and while they don't; how
+ * old the last answer may be; how long one may take. */
+#define PROBE_MS 1000
+#define PROBE_AGAIN_MS 100
+#define PROBE_FRESH_MS 3000
+#define PROBE_TIMEOUT_MS 1000
+
 /* ---- The catalog ------------------------------------------------------- */
 
 /* Ids, amounts of money and times stay below 2^53: every language's JSON reads them exactly. */
