@@ -7,7 +7,8 @@ JSON, before it starts:
     {"ignore_sigterm": true}    go on after SIGTERM
     {"not_ready": true}         a bridge that says 503
     {"say": "text"}             a line for its log
-Each start is a line "MONOTONIC PID" in D/NAME.starts; each orderly end a line "NAME" in D/ends.
+Each start is a line "MONOTONIC PID" in D/NAME.starts, written when it is ready for a SIGTERM; each
+orderly end is a line "NAME" in D/ends.
 """
 
 import http.server
@@ -30,15 +31,11 @@ def main():
         append(os.path.join(folder, "imports"), " ".join(sys.argv[3:]))
         return
     name = sys.argv[sys.argv.index("--name") + 1]
-    append(os.path.join(folder, name + ".starts"), f"{time.monotonic()} {os.getpid()}")
+    started_at = time.monotonic()
     does = {}
     if os.path.exists(os.path.join(folder, name + ".does")):
         with open(os.path.join(folder, name + ".does"), encoding="utf-8") as file:
             does = json.load(file)
-    if "say" in does:
-        print(does["say"], flush=True)
-    if "status" in does:
-        sys.exit(does["status"])
 
     def on_sigterm(*_):
         if not does.get("ignore_sigterm"):
@@ -46,6 +43,11 @@ def main():
             os._exit(0)
 
     signal.signal(signal.SIGTERM, on_sigterm)
+    append(os.path.join(folder, name + ".starts"), f"{started_at} {os.getpid()}")
+    if "say" in does:
+        print(does["say"], flush=True)
+    if "status" in does:
+        sys.exit(does["status"])
     if not name.startswith("bridge"):
         while True:
             signal.pause()

@@ -31,7 +31,10 @@ def make(make_cluster, build):
         store = make_cluster(*flags, env={"PYGMY_BUILD": build, "PYGMY_SUFFIX": ""}, up=False)
         for name, what in (does or {}).items():
             tell(store, name, what)
-        return store.up() if up else store
+        if up:
+            store.up()
+            wait_until(lambda: all_have_begun(store))
+        return store
 
     return make
 
@@ -56,6 +59,11 @@ def starts(store, name):
         return [float(line.split()[0]) for line in store.read(name + ".starts").splitlines()]
     except FileNotFoundError:
         return []
+
+
+def all_have_begun(store):
+    """Whether every process has got as far as to end in order when it is asked to."""
+    return all(starts(store, name) for name in ("broker-1", "catalog-1", "order-1", "bridge-1"))
 
 
 def supervisor_pid(store):
@@ -250,6 +258,7 @@ def run_in_foreground(store):
         if "Ctrl-C" in line:
             break
     assert f"http://127.0.0.1:{store.port_base}" in said
+    wait_until(lambda: all_have_begun(store))
     return child
 
 
