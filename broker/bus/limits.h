@@ -192,6 +192,8 @@
 
 /* A request's body: 100 order lines or one item are a tenth of it. Above it 413. */
 #define HTTP_BODY_BYTES_MAX (64 * 1024)
+/* How much of a longer body is read all the same, so that the client gets to see the refusal. */
+#define HTTP_BODY_READ_MAX (4 * HTTP_BODY_BYTES_MAX)
 /* Target and headers together, and headers by number; above either 431. */
 #define HTTP_HEAD_BYTES_MAX (16 * 1024)
 #define HTTP_HEADERS_MAX 100
@@ -223,8 +225,8 @@
 #define HTTP_DRAIN_MS HTTP_ANSWER_MS
 /* A client's Request-Id; another is made in its place when it is longer. */
 #define REQUEST_ID_BYTES_MAX 128
-/* A cursor of a list, decoded. */
-#define CURSOR_BYTES_MAX 512
+/* Parameters of one query; no route knows more. */
+#define HTTP_PARAMETERS_MAX 8
 /* How often the bridge asks whether the services answer, while they do and while they don't; how
  * old the last answer may be; how long one may take. */
 #define PROBE_MS 1000
@@ -244,7 +246,7 @@
 /* Topics in use; above it ERR_LIMIT. All of them are one answer. */
 #define TOPICS_MAX 1000
 /* Rows of a page end early here, so that the answer stays well below BODY_BYTES_MAX. */
-#define PAGE_BYTES_MAX (384 * 1024)
+#define PAGE_BYTES_MAX (320 * 1024)
 /* Keys of one settle or close: what the order leader's scan finishes in one entry. */
 #define KEYS_MAX 500
 /* A stamp this old is refused when its key is not known: longer than anybody retries. */
@@ -342,9 +344,11 @@
 #define DISK_GROUP_COUNT_MAX 4096
 /* Pages of the log's write-ahead log at which they are moved to the database: 8 MiB. */
 #define LOG_WAL_PAGES_MAX 2048
-/* A leader that had nothing to write for so long writes an entry for its time alone: log time that
- * was told to clients is lost with the leader unless an entry holds it. Far below every horizon
- * that is counted in log time, far above what an idle disk would mind. */
+/* A leader that had nothing to write for so long appends an entry for its time alone, and tells
+ * nobody more than so much beyond the last entry: log time is lost with the leader unless an entry
+ * holds it. Far below every horizon that is counted in log time, and far above what an idle disk
+ * would mind. */
 #define LOG_TIME_TICK_MS 60000
+#define LOG_TIME_AHEAD_MS_MAX (2 * LOG_TIME_TICK_MS)
 
 #endif

@@ -1,0 +1,521 @@
+/* See orders.h.
+ *
+ * The counters (applied index, last number, active orders) are kept in memory
+ * and written once for each transaction.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "services/order/orders.h"
+
+#include <assert.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/bus/alloc.h"
+#include "broker/bus/err.h"
+
+/* Of the tables. Another one in the file: it is made anew. */
+#define TABLES_VERSION 1
+/* The machine's storage failed; whoever supervises does not start it again by itself. */
+#define EXIT_STORAGE 5
+
+static const char schema[] =
+    "CREATE TABLE IF NOT EXISTS counters ("
+    "  id INTEGER PRIMARY KEY CHECK (id = 1),"
+    "  applied INTEGER NOT NULL, last_number INTEGER NOT NULL, active INTEGER NOT NULL);"
+    "INSERT OR IGNORE INTO counters VALUES (1, 0, 0, 0);"
+    "CREATE TABLE IF NOT EXISTS orders ("
+    "  number INTEGER PRIMARY KEY, state INTEGER NOT NULL, key TEXT NOT NULL UNIQUE,"
+    "  stamp INTEGER NOT NULL, content BLOB NOT NULL, granted BLOB NOT NULL,"
+    "  created_ms INTEGER NOT NULL, cancel_key TEXT UNIQUE, cancel_stamp INTEGER NOT NULL,"
+    "  cancelled_ms INTEGER NOT NULL);"
+    "CREATE INDEX IF NOT EXISTS cancelling ON orders (number) WHERE state = 1;"
+    "CREATE TABLE IF NOT EXISTS sold (id INTEGER PRIMARY KEY, quantity INTEGER NOT NULL);";
+
+enum statement {
+    BEGIN,
+    COMMIT,
+    COUNT,
+    INSERT,
+    CANCEL,
+    CONCLUDE,
+    SELL,
+    BY_NUMBER,
+    BY_KEY,
+    BY_CANCEL_KEY,
+    PAGE,
+    CANCELLING,
+    SOLD,
+    STATEMENTS
+};
+
+#define COLUMNS                                                                                    \
+    "number, state, key, stamp, content, granted, created_ms, cancel_key, cancel_stamp, "          \
+    "cancelled_ms"
+
+static const char *const statement_sql[STATEMENTS] = {
+    [BEGIN] = "BEGIN",
+    [COMMIT] = "COMMIT",
+    [COUNT] = "UPDATE counters SET applied = ?, last_number = ?, active = ?",
+    [INSERT] = "INSERT INTO orders (" COLUMNS ") VALUES (?, 0, ?, ?, ?, ?, ?, NULL, 0, 0)",
+    [CANCEL] = "UPDATE orders SET state = 1, cancel_key = ?2, cancel_stamp = ?3 WHERE number = ?1",
+    [CONCLUDE] = "UPDATE orders SET state = 2, cancelled_ms = ?2 WHERE number = ?1",
+    [SELL] = "INSERT INTO sold VALUES (?1, ?2)"
+             " ON CONFLICT (id) DO UPDATE SET quantity = quantity + excluded.quantity",
+    [BY_NUMBER] = "SELECT " COLUMNS " FROM orders WHERE number = ?",
+    [BY_KEY] = "SELECT " COLUMNS " FROM orders WHERE key = ?",
+    [BY_CANCEL_KEY] = "SELECT number FROM orders WHERE cancel_key = ?",
+    [PAGE] = "SELECT " COLUMNS " FROM orders WHERE number < ? ORDER BY number DESC",
+    [CANCELLING] = "SELECT " COLUMNS " FROM orders WHERE state = 1 ORDER BY number",
+    [SOLD] = "SELECT id, quantity FROM sold WHERE id > ? AND quantity <> 0 ORDER BY id",
+};
+
+struct orders {
+    sqlite3 *db;
+    struct log *log;
+    sqlite3_stmt *statements[STATEMENTS];
+    uint64_t applied;     /* log index of the last applied entry */
+    uint64_t last_number; /* O1 */
+    uint64_t active;      /* orders in state active */
+};
+
+const char *order_state_name(enum order_state state)
+{
+    static const char *const names[] = {"active", "cancelling", "cancelled"};
+
+    return names[state];
+}
+
+void order_close(struct order *self)
+{
+    free(self->key);
+    free(self->content);
+    free(self->grant);
+    free(self->cancel_key);
+    *self = (struct order){0};
+}
+
+/* ---- Statements ---------------------------------------------------------- */
+
+static _Noreturn void orders_fail(struct orders *self)
+{
+    log_write(self->log, LOG_LEVEL_ERROR, "the order tables failed",
+              LOG_TEXT("error", sqlite3_errmsg(self->db)));
+    _exit(EXIT_STORAGE);
+}
+
+static void orders_expect(struct orders *self, bool good)
+{
+    if (!good)
+        orders_fail(self);
+}
+
+static void orders_bind_number(struct orders *self, enum statement which, int at, int64_t value)
+{
+    orders_expect(self, sqlite3_bind_int64(self->statements[which], at, value) == SQLITE_OK);
+}
+
+/* Texts and blobs are the caller's until the statement has run. */
+static void orders_bind_text(struct orders *self, enum statement which, int at, const char *value)
+{
+    orders_expect(self, sqlite3_bind_text(self->statements[which], at, value, -1, SQLITE_STATIC) ==
+                            SQLITE_OK);
+}
+
+static void orders_bind_blob(struct orders *self, enum statement which, int at, const void *value,
+                             size_t size)
+{
+    orders_expect(self, sqlite3_bind_blob64(self->statements[which], at, value, size,
+                                            SQLITE_STATIC) == SQLITE_OK);
+}
+
+/* Step to the next row: false when there is none. */
+static bool orders_row(struct orders *self, enum statement which)
+{
+    int rc = sqlite3_step(self->statements[which]);
+
+    orders_expect(self, rc == SQLITE_ROW || rc == SQLITE_DONE);
+    return rc == SQLITE_ROW;
+}
+
+static void orders_reset(struct orders *self, enum statement which)
+{
+    sqlite3_reset(self->statements[which]);
+    sqlite3_clear_bindings(self->statements[which]);
+}
+
+static void orders_run(struct orders *self, enum statement which)
+{
+    bool row = orders_row(self, which);
+
+    assert(!row);
+    orders_reset(self, which);
+}
+
+/* ---- Life ---------------------------------------------------------------- */
+
+static int64_t orders_pragma(sqlite3 *db, const char *sql)
+{
+    sqlite3_stmt *statement = NULL;
+    int64_t value = -1;
+
+    if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_ROW)
+        value = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    return value;
+}
+
+static void orders_remove(const char *path)
+{
+    static const char *const suffixes[] = {"", "-wal", "-shm"};
+
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+        char *name = sqlite3_mprintf("%s%s", path, suffixes[i]);
+
+        if (name != NULL)
+            unlink(name);
+        sqlite3_free(name);
+    }
+}
+
+/* Open the file. Its tables are of this version, or there are none yet. */
+static int orders_open_file(struct orders *self, const char *path)
+{
+    for (int attempt = 0; attempt < 2; attempt++) {
+        int64_t version;
+
+        if (sqlite3_open_v2(path, &self->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) !=
+            SQLITE_OK)
+            return ERR_STORAGE;
+        version = orders_pragma(self->db, "PRAGMA user_version");
+        if (version == 0 || version == TABLES_VERSION)
+            return OK;
+        sqlite3_close(self->db);
+        self->db = NULL;
+        orders_remove(path);
+    }
+    return ERR_STORAGE;
+}
+
+static int orders_prepare(struct orders *self)
+{
+    for (int i = 0; i < STATEMENTS; i++)
+        if (sqlite3_prepare_v3(self->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
+                               &self->statements[i], NULL) != SQLITE_OK)
+            return ERR_STORAGE;
+    return OK;
+}
+
+static int orders_set_up(struct orders *self, const char *path)
+{
+    char pragmas[128];
+
+    snprintf(pragmas, sizeof pragmas,
+             "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY;"
+             "PRAGMA user_version = %d;",
+             TABLES_VERSION);
+    if (orders_open_file(self, path) != OK ||
+        sqlite3_exec(self->db, pragmas, NULL, NULL, NULL) != SQLITE_OK ||
+        sqlite3_exec(self->db, schema, NULL, NULL, NULL) != SQLITE_OK)
+        return ERR_STORAGE;
+    self->applied = (uint64_t)orders_pragma(self->db, "SELECT applied FROM counters");
+    self->last_number = (uint64_t)orders_pragma(self->db, "SELECT last_number FROM counters");
+    self->active = (uint64_t)orders_pragma(self->db, "SELECT active FROM counters");
+    return orders_prepare(self);
+}
+
+int orders_open(const char *path, struct log *log, struct orders **self_p, char **error)
+{
+    struct orders *self = alloc_zero(sizeof *self);
+    int code;
+
+    self->log = log;
+    code = orders_set_up(self, path);
+    if (code != OK) {
+        char *text = sqlite3_mprintf("%s: %s", path, sqlite3_errmsg(self->db));
+
+        *error = alloc_copy(text, strlen(text));
+        sqlite3_free(text);
+        orders_close(&self);
+        return code;
+    }
+    *self_p = self;
+    return OK;
+}
+
+void orders_close(struct orders **self_p)
+{
+    struct orders *self = *self_p;
+
+    *self_p = NULL;
+    if (self == NULL)
+        return;
+    for (int i = 0; i < STATEMENTS; i++)
+        sqlite3_finalize(self->statements[i]);
+    sqlite3_close(self->db);
+    free(self);
+}
+
+/* ---- Applying ------------------------------------------------------------ */
+
+void orders_begin(struct orders *self)
+{
+    orders_run(self, BEGIN);
+}
+
+void orders_commit(struct orders *self)
+{
+    orders_bind_number(self, COUNT, 1, (int64_t)self->applied);
+    orders_bind_number(self, COUNT, 2, (int64_t)self->last_number);
+    orders_bind_number(self, COUNT, 3, (int64_t)self->active);
+    orders_run(self, COUNT);
+    orders_run(self, COMMIT);
+}
+
+void orders_set_applied(struct orders *self, uint64_t index)
+{
+    assert(index > self->applied);
+    self->applied = index;
+}
+
+uint64_t orders_applied(const struct orders *self)
+{
+    return self->applied;
+}
+
+uint64_t orders_last_number(const struct orders *self)
+{
+    return self->last_number;
+}
+
+uint64_t orders_active(const struct orders *self)
+{
+    return self->active;
+}
+
+/* An order begins (@sign 1) or ceases (-1) to be active. */
+static void orders_hold(struct orders *self, const struct basket *basket, int sign)
+{
+    for (size_t i = 0; i < basket->count; i++) {
+        orders_bind_number(self, SELL, 1, basket->lines[i].id);
+        orders_bind_number(self, SELL, 2, sign * basket->lines[i].quantity);
+        orders_run(self, SELL);
+    }
+    self->active += (uint64_t)sign;
+}
+
+static void orders_insert(struct orders *self, const char *key, int64_t stamp, const void *content,
+                          size_t content_size, const void *grant, size_t grant_size,
+                          int64_t wall_ms)
+{
+    orders_bind_number(self, INSERT, 1, (int64_t)self->last_number);
+    orders_bind_text(self, INSERT, 2, key);
+    orders_bind_number(self, INSERT, 3, stamp);
+    orders_bind_blob(self, INSERT, 4, content, content_size);
+    orders_bind_blob(self, INSERT, 5, grant, grant_size);
+    orders_bind_number(self, INSERT, 6, wall_ms);
+    orders_run(self, INSERT);
+}
+
+enum orders_outcome orders_add(struct orders *self, const char *key, int64_t stamp,
+                               const struct basket *basket, const void *content,
+                               size_t content_size, const void *grant, size_t grant_size,
+                               int64_t wall_ms, uint64_t *number)
+{
+    struct order known;
+
+    if (orders_by_key(self, key, &known)) { /* O2 */
+        bool same =
+            known.content_size == content_size && memcmp(known.content, content, content_size) == 0;
+
+        *number = known.number;
+        order_close(&known);
+        return same ? ORDERS_KNOWN : ORDERS_REFUSED;
+    }
+    *number = ++self->last_number; /* O1 */
+    orders_insert(self, key, stamp, content, content_size, grant, grant_size, wall_ms);
+    orders_hold(self, basket, 1);
+    return ORDERS_MADE;
+}
+
+static void orders_set_cancel(struct orders *self, uint64_t number, const char *key, int64_t stamp)
+{
+    orders_bind_number(self, CANCEL, 1, (int64_t)number);
+    orders_bind_text(self, CANCEL, 2, key);
+    orders_bind_number(self, CANCEL, 3, stamp);
+    orders_run(self, CANCEL);
+}
+
+/* Whether the key of a cancel belongs to something else: a buy, or another order's cancel. */
+static bool orders_cancel_key_used(struct orders *self, uint64_t number, const char *key)
+{
+    uint64_t cancels = orders_by_cancel_key(self, key);
+    struct order order;
+
+    if (cancels != 0)
+        return cancels != number;
+    if (!orders_by_key(self, key, &order))
+        return false;
+    order_close(&order);
+    return true;
+}
+
+static void orders_begin_cancel(struct orders *self, const struct order *order, const char *key,
+                                int64_t stamp)
+{
+    struct bytes_reader reader;
+    struct basket basket;
+
+    bytes_reader_init(&reader, order->content, order->content_size);
+    basket_read(&basket, &reader);
+    assert(bytes_reader_done(&reader)); /* it was checked before it was applied */
+    orders_set_cancel(self, order->number, key, stamp);
+    orders_hold(self, &basket, -1);
+}
+
+enum orders_outcome orders_cancel(struct orders *self, uint64_t number, const char *key,
+                                  int64_t stamp)
+{
+    enum orders_outcome outcome = ORDERS_REFUSED;
+    struct order order;
+
+    if (orders_cancel_key_used(self, number, key) || !orders_by_number(self, number, &order))
+        return ORDERS_REFUSED;
+    if (order.state == ORDER_ACTIVE) {
+        orders_begin_cancel(self, &order, key, stamp);
+        outcome = ORDERS_MADE;
+    } else if (strcmp(order.cancel_key, key) == 0) {
+        if (order.state == ORDER_CANCELLING && stamp > order.cancel_stamp)
+            orders_set_cancel(self, number, key, stamp);
+        outcome = ORDERS_KNOWN;
+    }
+    order_close(&order);
+    return outcome;
+}
+
+enum orders_outcome orders_conclude(struct orders *self, uint64_t number, int64_t wall_ms)
+{
+    struct order order;
+    enum order_state state;
+
+    if (!orders_by_number(self, number, &order))
+        return ORDERS_REFUSED;
+    state = order.state;
+    order_close(&order);
+    if (state != ORDER_CANCELLING)
+        return state == ORDER_CANCELLED ? ORDERS_KNOWN : ORDERS_REFUSED;
+    orders_bind_number(self, CONCLUDE, 1, (int64_t)number);
+    orders_bind_number(self, CONCLUDE, 2, wall_ms);
+    orders_run(self, CONCLUDE);
+    return ORDERS_MADE;
+}
+
+/* ---- Reading ------------------------------------------------------------- */
+
+static char *column_text(sqlite3_stmt *row, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(row, column);
+
+    return text != NULL ? alloc_copy(text, strlen(text)) : NULL;
+}
+
+static uint8_t *column_blob(sqlite3_stmt *row, int column, size_t *size)
+{
+    const void *data = sqlite3_column_blob(row, column);
+
+    *size = (size_t)sqlite3_column_bytes(row, column);
+    return (uint8_t *)alloc_copy(data != NULL ? data : "", *size);
+}
+
+static void order_read(struct order *self, sqlite3_stmt *row)
+{
+    *self = (struct order){
+        .number = (uint64_t)sqlite3_column_int64(row, 0),
+        .state = (enum order_state)sqlite3_column_int(row, 1),
+        .key = column_text(row, 2),
+        .stamp = sqlite3_column_int64(row, 3),
+        .created_ms = sqlite3_column_int64(row, 6),
+        .cancel_key = column_text(row, 7),
+        .cancel_stamp = sqlite3_column_int64(row, 8),
+        .cancelled_ms = sqlite3_column_int64(row, 9),
+    };
+    self->content = column_blob(row, 4, &self->content_size);
+    self->grant = column_blob(row, 5, &self->grant_size);
+}
+
+static bool orders_one(struct orders *self, enum statement which, struct order *order)
+{
+    bool found = orders_row(self, which);
+
+    if (found)
+        order_read(order, self->statements[which]);
+    orders_reset(self, which);
+    return found;
+}
+
+bool orders_by_number(struct orders *self, uint64_t number, struct order *order)
+{
+    if (number > INT64_MAX)
+        return false;
+    orders_bind_number(self, BY_NUMBER, 1, (int64_t)number);
+    return orders_one(self, BY_NUMBER, order);
+}
+
+bool orders_by_key(struct orders *self, const char *key, struct order *order)
+{
+    orders_bind_text(self, BY_KEY, 1, key);
+    return orders_one(self, BY_KEY, order);
+}
+
+uint64_t orders_by_cancel_key(struct orders *self, const char *key)
+{
+    uint64_t number = 0;
+
+    orders_bind_text(self, BY_CANCEL_KEY, 1, key);
+    if (orders_row(self, BY_CANCEL_KEY))
+        number = (uint64_t)sqlite3_column_int64(self->statements[BY_CANCEL_KEY], 0);
+    orders_reset(self, BY_CANCEL_KEY);
+    return number;
+}
+
+static void orders_visit(struct orders *self, enum statement which, orders_visit_fn *visit,
+                         void *arg)
+{
+    bool more = true;
+
+    while (more && orders_row(self, which)) {
+        struct order order;
+
+        order_read(&order, self->statements[which]);
+        more = visit(arg, &order);
+        order_close(&order);
+    }
+    orders_reset(self, which);
+}
+
+void orders_page(struct orders *self, uint64_t before, orders_visit_fn *visit, void *arg)
+{
+    int64_t bound = before == 0 || before > INT64_MAX ? INT64_MAX : (int64_t)before;
+
+    orders_bind_number(self, PAGE, 1, bound);
+    orders_visit(self, PAGE, visit, arg);
+}
+
+void orders_cancelling(struct orders *self, orders_visit_fn *visit, void *arg)
+{
+    orders_visit(self, CANCELLING, visit, arg);
+}
+
+void orders_sold(struct orders *self, int64_t after, orders_sold_fn *visit, void *arg)
+{
+    bool more = true;
+
+    orders_bind_number(self, SOLD, 1, after);
+    while (more && orders_row(self, SOLD))
+        more = visit(arg, sqlite3_column_int64(self->statements[SOLD], 0),
+                     sqlite3_column_int64(self->statements[SOLD], 1));
+    orders_reset(self, SOLD);
+}
