@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/bus/bytes.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,6 +75,7 @@ void bytes_put_raw(struct bytes_writer *self, const void *data, size_t size)
 
 void bytes_put_blob(struct bytes_writer *self, const void *data, size_t size)
 {
+    assert(size <= UINT32_MAX);
     bytes_put_u32(self, (uint32_t)size);
     bytes_put_raw(self, data, size);
 }
@@ -85,7 +87,9 @@ void bytes_put_string(struct bytes_writer *self, const char *string)
 
 void bytes_reader_init(struct bytes_reader *self, const void *data, size_t size)
 {
-    *self = (struct bytes_reader){.data = data, .size = size};
+    /* Nothing at all is an address too, so that reading no bytes of it succeeds. */
+    static const uint8_t nothing[1];
+    *self = (struct bytes_reader){.data = data != NULL ? data : nothing, .size = size};
 }
 
 const uint8_t *bytes_get_raw(struct bytes_reader *self, size_t size)
@@ -156,7 +160,7 @@ char *bytes_get_string(struct bytes_reader *self, size_t size_max)
     const uint8_t *place = bytes_get_blob(self, size_max, &size);
     if (place == NULL)
         return NULL;
-    if (size > 0 && memchr(place, '\0', size) != NULL) {
+    if (memchr(place, '\0', size) != NULL) {
         self->failed = true;
         return NULL;
     }

@@ -35,11 +35,12 @@ void bytes_put_u32(struct bytes_writer *self, uint32_t value);
 void bytes_put_u64(struct bytes_writer *self, uint64_t value);
 void bytes_put_i64(struct bytes_writer *self, int64_t value); /* two's complement */
 void bytes_put_raw(struct bytes_writer *self, const void *data, size_t size);
-/* u32 length, then the bytes. */
+/* u32 length, then the bytes; @size fits into the length (asserted). */
 void bytes_put_blob(struct bytes_writer *self, const void *data, size_t size);
 /* A NUL-terminated string as a blob without its NUL; NULL is written as "". */
 void bytes_put_string(struct bytes_writer *self, const char *string);
 
+/* Read @size bytes at @data, which outlive the reader; @data may be NULL when @size is 0. */
 void bytes_reader_init(struct bytes_reader *self, const void *data, size_t size);
 uint8_t bytes_get_u8(struct bytes_reader *self);
 uint16_t bytes_get_u16(struct bytes_reader *self);

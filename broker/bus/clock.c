@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 static int64_t clock_read_us(clockid_t id)
@@ -35,10 +36,11 @@ char *clock_text(int64_t wall_ms, char *text)
 {
     time_t seconds = (time_t)(wall_ms / 1000);
     struct tm parts;
-    char day[24] = "1970-01-01T00:00:00";
+    char day[CLOCK_TEXT_BYTES - 5]; /* ten digits of a year fit: gmtime_r knows no more */
 
-    if (wall_ms >= 0 && gmtime_r(&seconds, &parts) != NULL)
-        strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &parts);
-    snprintf(text, CLOCK_TEXT_BYTES, "%s.%03dZ", day, (int)(wall_ms >= 0 ? wall_ms % 1000 : 0));
+    if (wall_ms < 0 || gmtime_r(&seconds, &parts) == NULL ||
+        strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &parts) == 0)
+        return strcpy(text, "1970-01-01T00:00:00.000Z");
+    snprintf(text, CLOCK_TEXT_BYTES, "%s.%03dZ", day, (int)(wall_ms % 1000));
     return text;
 }
