@@ -281,3 +281,8 @@ bool directory_space_low(struct directory *self, int64_t now_ms)
                       (int64_t)(status.f_bavail * (uint64_t)status.f_frsize) < self->free_bytes_min;
     return self->space_low;
 }
+
+int64_t directory_free_bytes_min(const struct directory *self)
+{
+    return self->free_bytes_min;
+}

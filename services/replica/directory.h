@@ -56,6 +56,8 @@ int directory_prepare_state(struct directory *self, char **error);
  * DISK_CHECK_MS at most. One that can't be asked counts as full. */
 bool directory_space_low(struct directory *self, int64_t now_ms);
 
+int64_t directory_free_bytes_min(const struct directory *self);
+
 /* Sync the directory that @path stands in, so that its entry there is durable. Returns 0 or
  * ERR_STORAGE, with *error set. */
 int directory_sync_parent(const char *path, char **error);

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/fault_vfs.h"
 
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -20,6 +21,9 @@ struct fault_vfs {
     atomic_llong failures;
     atomic_llong countdown; /* calls until the failing one; 0: none */
     atomic_bool for_good;
+    pthread_mutex_t mutex; /* of `held` */
+    pthread_cond_t released;
+    bool held;
 };
 
 struct fault_file {
@@ -76,10 +80,19 @@ static int fault_truncate(sqlite3_file *file, sqlite3_int64 size)
     return FAULT_REAL(file)->pMethods->xTruncate(FAULT_REAL(file), size);
 }
 
+static void fault_wait(struct fault_vfs *self)
+{
+    pthread_mutex_lock(&self->mutex);
+    while (self->held)
+        pthread_cond_wait(&self->released, &self->mutex);
+    pthread_mutex_unlock(&self->mutex);
+}
+
 static int fault_sync(sqlite3_file *file, int flags)
 {
     struct fault_file *self = (struct fault_file *)file;
     atomic_fetch_add(&self->vfs->syncs, 1);
+    fault_wait(self->vfs);
     if (fault_now(self->vfs))
         return SQLITE_IOERR_FSYNC;
     int code = FAULT_REAL(file)->pMethods->xSync(FAULT_REAL(file), flags);
@@ -193,6 +206,8 @@ struct fault_vfs *fault_vfs_new(const char *name, bool keep_synced)
 
     self->real = sqlite3_vfs_find(NULL);
     self->keep_synced = keep_synced;
+    pthread_mutex_init(&self->mutex, NULL);
+    pthread_cond_init(&self->released, NULL);
     self->base = *self->real;
     self->base.pNext = NULL;
     self->base.zName = name;
@@ -208,6 +223,8 @@ void fault_vfs_destroy(struct fault_vfs **self_p)
     if (*self_p == NULL)
         return;
     sqlite3_vfs_unregister(&(*self_p)->base);
+    pthread_mutex_destroy(&(*self_p)->mutex);
+    pthread_cond_destroy(&(*self_p)->released);
     free(*self_p);
     *self_p = NULL;
 }
@@ -216,6 +233,14 @@ void fault_vfs_fail(struct fault_vfs *self, int64_t count, bool for_good)
 {
     atomic_store(&self->for_good, for_good);
     atomic_store(&self->countdown, count);
+}
+
+void fault_vfs_hold(struct fault_vfs *self, bool hold)
+{
+    pthread_mutex_lock(&self->mutex);
+    self->held = hold;
+    pthread_cond_broadcast(&self->released);
+    pthread_mutex_unlock(&self->mutex);
 }
 
 int64_t fault_vfs_writes(const struct fault_vfs *self)

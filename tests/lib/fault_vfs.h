@@ -21,6 +21,9 @@ void fault_vfs_destroy(struct fault_vfs **self_p);
  * it; 0: none. */
 void fault_vfs_fail(struct fault_vfs *self, int64_t count, bool for_good);
 
+/* Let no sync go on until this is undone: a disk that takes its time. */
+void fault_vfs_hold(struct fault_vfs *self, bool hold);
+
 /* Writes and truncations, syncs, and failures given, so far. */
 int64_t fault_vfs_writes(const struct fault_vfs *self);
 int64_t fault_vfs_syncs(const struct fault_vfs *self);

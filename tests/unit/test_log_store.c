@@ -307,17 +307,25 @@ static void test_an_append_replaces_the_tail(void **state)
     assert_holds(self, 1);
 }
 
-/* A cut that is rolled back has lowered the mark, and nothing else. */
-static void test_a_cut_that_is_not_committed_changes_nothing(void **state)
+/* The mark is lowered before entries are cut off, not after: a cut that fails has lowered it, and
+ * has changed nothing else. */
+static void test_the_mark_is_lowered_before_a_cut(void **state)
 {
     struct fixture *self = *state;
+    char *path = files_path(self->directory, "log.mark");
+    struct side_mark *mark = NULL;
 
     make_log(self, 9);
-    assert_int_equal(log_store_begin(self->store), 0);
-    assert_int_equal(log_store_vote(self->store, 2, 1), 0);
-    assert_int_equal(append(self, 3, 3, 2), 0);
+    fault_vfs_fail(self->vfs, 1, true);
+    assert_int_equal(commit(self, 3, 3, 2), ERR_STORAGE);
+    fault_vfs_fail(self->vfs, 0, false);
+    assert_int_equal(side_mark_open(path, &mark, &self->error), 0);
+    assert_int_equal(side_mark_read(mark)->last_index, 2);
+    assert_int_equal(side_mark_read(mark)->last_term, 1);
+    side_mark_close(&mark);
     assert_int_equal(reopen(self), 0);
     assert_holds(self, 9);
+    free(path);
 }
 
 /* Any number of entries in one transaction cost one sync. */
@@ -693,7 +701,7 @@ int main(void)
         TEST(test_a_range_is_read_in_order),
         TEST(test_the_term_of_an_entry),
         TEST(test_an_append_replaces_the_tail),
-        TEST(test_a_cut_that_is_not_committed_changes_nothing),
+        TEST(test_the_mark_is_lowered_before_a_cut),
         TEST(test_a_transaction_is_one_sync),
         TEST(test_the_write_ahead_log_is_bounded),
         TEST(test_another_ones_log_is_refused),
