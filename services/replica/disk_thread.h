@@ -17,6 +17,7 @@
 #define PYGMY_REPLICA_DISK_THREAD_H
 
 #include <czmq.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +35,7 @@ struct disk_batch {
     size_t count;              /* of the entries, may be 0 */
     int64_t sync_us;           /* when it came back: the transaction took so long; 0 but in the
                                 * first batch of a transaction */
+    atomic_uint hops;          /* how often it was handed over; see disk_thread.c */
 };
 
 struct disk_thread;
