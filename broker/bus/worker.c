@@ -24,8 +24,8 @@
 struct worker_peer {
     struct bus_worker *worker;
     struct bus_link *link;
-    zlistx_t *answers; /* requests that were replied to by the present connection, in order */
-    size_t held_count; /* of the present connection: in hand or answered and not sent (W1) */
+    zlistx_t *answers;    /* requests that were replied to by the present connection, in order */
+    size_t in_hand_count; /* requests that came from it, by connections now lost as well (W1) */
 };
 
 struct bus_worker {
@@ -75,7 +75,7 @@ static struct bus_request *worker_request_new(struct worker_peer *peer,
     request->size = record->body_len;
     request->handle = zlistx_add_end(peer->worker->requests, request);
     peer->worker->held_bytes += request->size;
-    peer->held_count++;
+    peer->in_hand_count++;
     return request;
 }
 
@@ -93,6 +93,8 @@ static void worker_request_return(struct bus_request *request)
         return;
     zlistx_detach(request->worker->requests, request->handle);
     request->worker->held_bytes -= request->size;
+    assert(request->peer->in_hand_count > 0);
+    request->peer->in_hand_count--;
 }
 
 void bus_request_reply(struct bus_request **self_p, int code, const void *body, size_t size)
@@ -120,11 +122,10 @@ void bus_request_reply(struct bus_request **self_p, int code, const void *body, 
 
     /* The last one in hand goes at once, with those that wait; before that, more may come in this
      * turn of the loop. */
-    struct worker_peer *peer = self->peer;
-    if (peer->held_count == zlistx_size(peer->answers))
-        bus_link_send(peer->link);
+    if (self->peer->in_hand_count == 0)
+        bus_link_send(self->peer->link);
     else
-        bus_link_send_soon(peer->link);
+        bus_link_send_soon(self->peer->link);
 }
 
 void bus_request_drop(struct bus_request **self_p)
@@ -134,8 +135,6 @@ void bus_request_drop(struct bus_request **self_p)
         return;
     *self_p = NULL;
     worker_request_return(self);
-    if (worker_request_answerable(self))
-        self->peer->held_count--;
     worker_request_free(self);
 }
 
@@ -191,11 +190,8 @@ static void worker_sent(void *arg, size_t count)
 {
     struct worker_peer *peer = arg;
 
-    for (size_t i = 0; i < count; i++) {
-        assert(peer->held_count > 0);
-        peer->held_count--;
+    for (size_t i = 0; i < count; i++)
         worker_answer_end(peer);
-    }
 }
 
 static void worker_lost(void *arg)
@@ -204,15 +200,6 @@ static void worker_lost(void *arg)
 
     while (zlistx_size(peer->answers) > 0)
         worker_answer_end(peer);
-    peer->held_count = 0;
-}
-
-/* Whether a request goes beyond what we hold at most: bytes, or requests that were left in hand
- * by connections that are gone. */
-static bool worker_full(const struct bus_worker *self)
-{
-    size_t count_max = 2 * self->peer_count * self->credit;
-    return self->held_bytes > WORKER_BYTES_MAX || zlistx_size(self->requests) > count_max;
 }
 
 static void worker_record(void *arg, const struct pack_record *record, int64_t now_ms)
@@ -222,14 +209,14 @@ static void worker_record(void *arg, const struct pack_record *record, int64_t n
 
     if (record->command != PACK_REQUEST)
         return;
-    /* W1: a broker that exceeds the credit has lost count, and starts anew. */
-    if (peer->held_count >= self->credit) {
+    /* A broker that gives and gives and takes no answers has lost its mind, or count. */
+    size_t count_max = 2 * (size_t)self->credit;
+    if (zlistx_size(peer->answers) >= count_max) {
         bus_link_reset(peer->link);
         return;
     }
     struct bus_request *request = worker_request_new(peer, record, now_ms);
-    assert(peer->held_count <= self->credit);
-    if (worker_full(self)) {
+    if (peer->in_hand_count > count_max || self->held_bytes > WORKER_BYTES_MAX) {
         bus_request_reply(&request, ERR_QUEUE_FULL, NULL, 0);
         return;
     }

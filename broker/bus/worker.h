@@ -5,8 +5,9 @@
  * owner's loop, never from a thread: a hung loop must look dead.
  *
  * Invariants
- *   W1  a broker never has more requests of ours in hand than the credit it was given; one that
- *       sends more has lost count: the connection is given up.
+ *   W1  the service never has more requests of one broker in hand than twice the credit that the
+ *       broker was given: the credit, and as many that the broker has given up meanwhile (expired,
+ *       or lost with their connection).
  *   W2  each request is answered at most once; a request that is never answered is the broker's
  *       to expire.
  *   W3  an answer goes to the connection its request came by, and nowhere if that is gone.
@@ -29,8 +30,8 @@ struct bus_request;
  * bus_request_drop(), at once or later. It may have expired, when the loop was stalled: the
  * service decides (bus_request_remaining_ms).
  *
- * A request beyond WORKER_BYTES_MAX, or beyond what connections now lost may have left in hand (as
- * many again as the credit), is answered ERR_QUEUE_FULL and not handed over. */
+ * A request above that bound (W1), or above WORKER_BYTES_MAX, is answered ERR_QUEUE_FULL and not
+ * handed over. */
 typedef void bus_request_fn(void *arg, struct bus_request *request);
 
 /* A batch of requests has been handed over: the moment to flush what they gave rise to. */

@@ -132,7 +132,8 @@ void scripted_broker_start(struct scripted_broker *self)
     self->router = zsock_new(ZMQ_ROUTER);
     assert_non_null(self->router);
     zsock_set_linger(self->router, 0);
-    zsock_set_sndhwm(self->router, 0); /* what the test says is never dropped */
+    zsock_set_sndhwm(self->router, 0);  /* what the test says is never dropped */
+    zsock_set_rcvhwm(self->router, 10); /* a deaf broker is noticed soon */
     /* Another thread of libzmq's may still be closing what was here before. */
     int64_t end_ms = clock_ms() + SCRIPTED_RUN_MS_MAX;
     while (zsock_bind(self->router, "%s", self->endpoint) == -1)
