@@ -123,8 +123,15 @@
 /* Between two events the broker takes no more than this for time in which it listened: peers are
  * not gone because the broker was stopped. */
 #define AWAKE_STEP_MS_MAX HEARTBEAT_MS
+/* Services, and workers, that a status names; more are only counted. It must fit one body. */
+#define STATUS_ROWS_MAX 1000
 /* Events noted for the log between two turns; more are counted and not told. */
 #define BROKER_NOTES_MAX 256
+
+/* Events of one kind that are logged in a second. */
+#define NOTES_PER_SECOND_MAX 20
+/* Connections that wait to be accepted: a store's peers all come back at once. */
+#define BROKER_BACKLOG 1024
 
 /* Messages taken from a socket in one turn of the loop: enough that the turn's own cost does not
  * matter, few enough that timers keep their pace. */
@@ -137,6 +144,9 @@
 #define OUTBOX_PEER_MESSAGES_MAX BROKER_CLIENT_REQUESTS_MAX
 #define OUTBOX_PEER_BYTES_MAX (64 * 1024 * 1024)
 #define OUTBOX_BYTES_MAX (256 * 1024 * 1024)
+/* The feed's high-water marks, in messages, for each publisher and subscriber: seconds of feed. What
+ * is beyond is dropped for that subscriber. */
+#define RELAY_MESSAGES_MAX 10000
 /* How long a broker that ends goes on sending its last words. */
 #define BROKER_LINGER_MS 500
 

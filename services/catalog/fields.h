@@ -1,0 +1,61 @@
+/* Read the members of a JSON object one by one, with their bounds, and say exactly what is wrong.
+ *
+ * The first thing that is wrong is kept, and every later read does nothing; so a reader reads all
+ * it wants and asks once, with fields_end(), which also refuses members that nobody asked for.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef PYGMY_CATALOG_FIELDS_H
+#define PYGMY_CATALOG_FIELDS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "services/catalog/outcome.h"
+#include "services/catalog/text.h"
+
+/* Members of one object that are read; no operation has more. */
+#define FIELDS_MAX 24
+
+struct fields {
+    json_t *object;                /* borrowed */
+    char path[32];                 /* before a member's name in a sentence: "lines[1]." or "" */
+    const char *names[FIELDS_MAX]; /* asked for so far */
+    size_t name_count;
+    int code;         /* OK so far, or what fields_end() will return */
+    char detail[320]; /* what was wrong, and where */
+};
+
+/* Read @json; @array and @index say where it stands ("lines", 1), or @array is NULL for a request
+ * itself, which may also have op, request_id and secret. */
+void fields_init(struct fields *self, json_t *json, const char *array, size_t index);
+
+/* An integer (a fraction of 0 or an exponent make it none) from @min to @max. False, and
+ * @value untouched: it is wrong, or an optional one that is absent. */
+bool fields_integer(struct fields *self, const char *name, int64_t min, int64_t max,
+                    int64_t *value);
+bool fields_integer_optional(struct fields *self, const char *name, int64_t min, int64_t max,
+                             int64_t *value);
+/* A string without control characters of @min to @max bytes; it is the object's. */
+bool fields_text(struct fields *self, const char *name, size_t min, size_t max, struct text *text);
+bool fields_text_optional(struct fields *self, const char *name, size_t min, size_t max,
+                          struct text *text);
+/* An idempotency key; an absent one is ERR_KEY_MISSING. */
+bool fields_key(struct fields *self, const char *name, struct text *key);
+/* An array of @min to @max elements, or NULL. */
+json_t *fields_array(struct fields *self, const char *name, size_t min, size_t max);
+/* Whatever stands there, or NULL: the caller checks it. */
+json_t *fields_any(struct fields *self, const char *name);
+
+/* Something else is wrong with member @name ("" for the object): "@path@name @what". */
+void fields_fail(struct fields *self, const char *name, const char *what);
+/* Take over what is wrong with a part of it. */
+void fields_fail_as(struct fields *self, const struct fields *part);
+
+/* Returns OK, ERR_INVALID or ERR_KEY_MISSING. */
+int fields_end(struct fields *self);
+/* The same as an outcome: NULL when nothing is wrong. */
+struct outcome *fields_outcome(struct fields *self);
+
+#endif

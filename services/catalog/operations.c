@@ -1,0 +1,239 @@
+/* See operations.h.
+ *
+ * A read is answered at once, from the tables as they are: the skeleton calls when a linearizable
+ * read may be made. A write is checked, encoded and submitted; its answer is what its apply came
+ * to. What the replica answers in its stead (not leader, busy, unknown) goes out as it is.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "services/catalog/operations.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/bus/alloc.h"
+#include "broker/bus/err.h"
+#include "broker/bus/limits.h"
+#include "services/catalog/auditor.h"
+#include "services/catalog/command.h"
+#include "services/catalog/fields.h"
+#include "services/catalog/machine.h"
+#include "services/catalog/outcome.h"
+#include "services/catalog/reads.h"
+#include "services/catalog/requests.h"
+#include "services/catalog/upkeep.h"
+
+struct catalog {
+    struct node *node;
+    struct machine *machine;
+    struct auditor *auditor; /* from catalog_started() on */
+    struct upkeep *upkeep;   /* likewise */
+};
+
+/* A request that is answered later. */
+struct waiting {
+    struct catalog *catalog;
+    struct node_call *call;
+    bool keyed; /* its answer says whether it was replayed */
+};
+
+static int64_t catalog_log_time_ms(const struct catalog *self)
+{
+    return machine_log_time_ms(self->machine, replica_log_time_ms(node_replica(self->node)));
+}
+
+/* Answer with what it came to. The outcome is destroyed. */
+static void catalog_answer(struct catalog *self, struct node_call **call, struct outcome *outcome)
+{
+    json_t *body = json_incref(outcome->body);
+    json_object_set_new(body, "log_time", json_integer(catalog_log_time_ms(self)));
+    if (outcome->code == OK) {
+        node_answer(call, body);
+    } else {
+        json_t *detail = json_incref(json_object_get(body, "detail"));
+        json_object_del(body, "detail");
+        node_refuse(call, outcome->code, json_string_value(detail), body);
+        json_decref(detail);
+    }
+    outcome_destroy(&outcome);
+}
+
+/* Answer with a code alone. */
+static void catalog_refuse(struct catalog *self, struct node_call **call, int code)
+{
+    json_t *extra = json_pack("{s:I}", "log_time", (json_int_t)catalog_log_time_ms(self));
+    node_refuse(call, code, NULL, extra);
+}
+
+static struct waiting *waiting_new(struct catalog *catalog, struct node_call *call)
+{
+    struct waiting *self = alloc_zero(sizeof *self);
+    self->catalog = catalog;
+    self->call = call;
+    return self;
+}
+
+/* ---- Reads -------------------------------------------------------------- */
+
+static void catalog_read(void *arg, struct node_call *call, json_t *request)
+{
+    struct catalog *self = arg;
+    catalog_answer(self, &call,
+                   read_answer(machine_state(self->machine), request, catalog_log_time_ms(self)));
+}
+
+static void catalog_audit_done(void *arg, int code, const struct audit_result *result)
+{
+    struct waiting *waiting = arg;
+    if (code == OK)
+        catalog_answer(
+            waiting->catalog, &waiting->call,
+            outcome_answer(json_pack(
+                "{s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "items", (json_int_t)result->items, "initial",
+                (json_int_t)result->initial, "moved", (json_int_t)result->moved, "sold",
+                (json_int_t)result->sold, "stock", (json_int_t)result->stock, "violations",
+                (json_int_t)result->violations, "log_index", (json_int_t)result->log_index)));
+    else
+        catalog_refuse(waiting->catalog, &waiting->call, code);
+    free(waiting);
+}
+
+static void catalog_audit(void *arg, struct node_call *call, json_t *request)
+{
+    struct catalog *self = arg;
+    struct fields fields;
+
+    fields_init(&fields, request, NULL, 0);
+    struct outcome *refusal = fields_outcome(&fields);
+    if (refusal != NULL) {
+        catalog_answer(self, &call, refusal);
+        return;
+    }
+    struct waiting *waiting = waiting_new(self, call);
+    int code = auditor_ask(self->auditor, catalog_audit_done, waiting);
+    if (code == OK)
+        return;
+    free(waiting);
+    catalog_refuse(self, &call, code);
+}
+
+/* ---- Writes ------------------------------------------------------------- */
+
+static void catalog_write_done(void *arg, int code, void *result, replica_index index)
+{
+    struct waiting *waiting = arg;
+    struct outcome *outcome = result;
+    (void)index;
+
+    if (code == OK) {
+        if (outcome->replayed || (waiting->keyed && outcome->code == OK))
+            json_object_set_new(outcome->body, "replayed", json_boolean(outcome->replayed));
+        catalog_answer(waiting->catalog, &waiting->call, outcome);
+    } else {
+        catalog_refuse(waiting->catalog, &waiting->call, code);
+    }
+    free(waiting);
+}
+
+static void catalog_submit(struct catalog *self, struct node_call *call,
+                           const struct command *command)
+{
+    struct bytes_writer bytes = {0};
+    struct waiting *waiting = waiting_new(self, call);
+
+    waiting->keyed = command->key.size > 0 && command->op != COMMAND_UNDO;
+    command_encode(command, &bytes);
+    int code = replica_submit(node_replica(self->node), bytes.data, bytes.size, catalog_write_done,
+                              waiting);
+    if (code != OK) {
+        free(waiting);
+        catalog_refuse(self, &call, code);
+    }
+    bytes_writer_close(&bytes);
+}
+
+static void catalog_write(void *arg, struct node_call *call, json_t *request)
+{
+    struct catalog *self = arg;
+    struct command command;
+    struct outcome *refusal = request_read(request, &command);
+
+    if (refusal != NULL) {
+        catalog_answer(self, &call, refusal);
+        return;
+    }
+    catalog_submit(self, call, &command);
+    command_close(&command);
+}
+
+/* ---- The service -------------------------------------------------------- */
+
+static void *catalog_open(struct node *node, struct replica_machine *machine)
+{
+    struct catalog *self = alloc_zero(sizeof *self);
+    self->node = node;
+    self->machine = machine_new(node_log(node), node_metrics(node));
+    machine_interface(self->machine, machine);
+    return self;
+}
+
+static void catalog_started(void *arg)
+{
+    struct catalog *self = arg;
+    self->auditor = auditor_new(node_loop(self->node), machine_path(self->machine),
+                                node_log(self->node), node_metrics(self->node));
+    self->upkeep = upkeep_new(node_loop(self->node), node_replica(self->node),
+                              machine_state(self->machine), node_log(self->node));
+}
+
+static void catalog_status(void *arg, json_t *status)
+{
+    struct catalog *self = arg;
+    if (machine_state(self->machine) == NULL)
+        return;
+    const struct state_totals *totals = state_totals(machine_state(self->machine));
+    json_object_set_new(status, "items", json_integer(totals->items));
+    json_object_set_new(status, "keys", json_integer(totals->records));
+    json_object_set_new(status, "unsettled", json_integer(totals->unsettled));
+    json_object_set_new(status, "unclosed", json_integer(totals->unclosed));
+    json_object_set_new(status, "log_time", json_integer(catalog_log_time_ms(self)));
+}
+
+static void catalog_close(void *arg)
+{
+    struct catalog *self = arg;
+    upkeep_destroy(&self->upkeep);
+    auditor_destroy(&self->auditor);
+    machine_destroy(&self->machine);
+    free(self);
+}
+
+static const struct node_operation operations[] = {
+    {"time", NODE_READ, false, catalog_read},
+    {"lookup", NODE_READ, false, catalog_read},
+    {"search", NODE_READ, false, catalog_read},
+    {"items", NODE_READ, false, catalog_read},
+    {"topics", NODE_READ, false, catalog_read},
+    {"movements", NODE_READ, false, catalog_read},
+    {"audit", NODE_READ, false, catalog_audit},
+    {"unsettled", NODE_READ, true, catalog_read},
+    {"item_add", NODE_WRITE, true, catalog_write},
+    {"item_edit", NODE_WRITE, true, catalog_write},
+    {"item_remove", NODE_WRITE, true, catalog_write},
+    {"stock", NODE_WRITE, true, catalog_write},
+    {"import", NODE_WRITE, true, catalog_write},
+    {"reserve", NODE_WRITE, true, catalog_write},
+    {"undo", NODE_WRITE, true, catalog_write},
+    {"settle", NODE_WRITE, true, catalog_write},
+    {"close", NODE_WRITE, true, catalog_write},
+};
+
+const struct node_service operations_service = {
+    .kind = NODE_CATALOG,
+    .program = "pygmy-catalog",
+    .operations = operations,
+    .operation_count = sizeof operations / sizeof operations[0],
+    .open = catalog_open,
+    .started = catalog_started,
+    .status = catalog_status,
+    .close = catalog_close,
+};

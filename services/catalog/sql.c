@@ -1,0 +1,251 @@
+/* See sql.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "services/catalog/sql.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/bus/alloc.h"
+#include "broker/bus/err.h"
+#include "broker/bus/limits.h"
+
+/* Of the tables; a file of another one is thrown away. */
+#define SQL_SCHEMA_VERSION 1
+/* Status of a process whose storage failed; nothing starts it again by itself. */
+#define SQL_EXIT_STATUS       5
+
+#define TEXT_OF(number)       #number
+#define TEXT_OF_VALUE(number) TEXT_OF(number)
+
+struct sql {
+    sqlite3 *database;
+    struct log *log;                     /* not owned; may be NULL */
+    sqlite3_stmt *statements[SQL_NAMES]; /* NULL until they are first asked for */
+};
+
+static const char *const sql_texts[] = {
+#define X(name, text) text,
+    SQL_TABLE(X)
+#undef X
+};
+
+static const char sql_settings[] = "PRAGMA journal_mode = WAL;"
+                                   "PRAGMA synchronous = OFF;"
+                                   "PRAGMA temp_store = MEMORY;"
+                                   "PRAGMA cache_size = -" TEXT_OF_VALUE(CATALOG_CACHE_KIB) ";";
+
+/* Numbers stand first in item: a sale need not step over the texts. The partial indexes are small
+ * where it counts: item_due holds only what its rule should act on, record_open only what waits to
+ * be settled or closed. */
+static const char sql_schema[] =
+    "BEGIN;"
+    "CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), applied INTEGER NOT NULL,"
+    " log_time_ms INTEGER NOT NULL) STRICT;"
+    "INSERT INTO meta VALUES (1, 0, 0);"
+    "CREATE TABLE item (id INTEGER PRIMARY KEY, present INTEGER NOT NULL,"
+    " price_cents INTEGER NOT NULL, stock INTEGER NOT NULL, initial INTEGER NOT NULL,"
+    " moved INTEGER NOT NULL, sold INTEGER NOT NULL, version INTEGER NOT NULL, due_ms INTEGER,"
+    " threshold INTEGER, amount INTEGER, period_ms INTEGER, year INTEGER, currency TEXT NOT NULL,"
+    " isbn TEXT NOT NULL, topic TEXT NOT NULL, topic_folded TEXT NOT NULL, title TEXT NOT NULL,"
+    " title_folded TEXT NOT NULL, authors TEXT NOT NULL) STRICT;"
+    "CREATE INDEX item_present ON item (id) WHERE present = 1;"
+    "CREATE INDEX item_title ON item (title_folded, id) WHERE present = 1;"
+    "CREATE INDEX item_topic ON item (topic_folded, id) WHERE present = 1;"
+    "CREATE INDEX item_due ON item (due_ms, id)"
+    " WHERE threshold IS NOT NULL AND stock <= threshold;"
+    "CREATE TABLE topic (name TEXT NOT NULL PRIMARY KEY, folded TEXT NOT NULL,"
+    " items INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE movement (item INTEGER NOT NULL, log_index INTEGER NOT NULL,"
+    " change INTEGER NOT NULL, reason TEXT NOT NULL, wall_ms INTEGER NOT NULL,"
+    " PRIMARY KEY (item, log_index)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE record (key TEXT NOT NULL UNIQUE, state INTEGER NOT NULL, stamp INTEGER NOT NULL,"
+    " touched_ms INTEGER NOT NULL, open_ms INTEGER, code INTEGER NOT NULL, content BLOB NOT NULL,"
+    " answer TEXT NOT NULL) STRICT;"
+    "CREATE INDEX record_open ON record (state, open_ms) WHERE open_ms IS NOT NULL;"
+    "CREATE INDEX record_touched ON record (touched_ms) WHERE open_ms IS NULL;"
+    "CREATE VIRTUAL TABLE item_search USING fts5 (title, authors, topic, content = 'item',"
+    " content_rowid = 'id', columnsize = 0, prefix = '2 3',"
+    " tokenize = \"unicode61 remove_diacritics 2\");"
+    "PRAGMA user_version = " TEXT_OF_VALUE(SQL_SCHEMA_VERSION) ";"
+                                                               "COMMIT;";
+
+/* The end: what is half applied must never be seen. */
+static _Noreturn void sql_die(struct sql *self, const char *statement)
+{
+    log_write(self->log, LOG_LEVEL_ERROR, "the state's file failed; ending",
+              LOG_TEXT("error", sqlite3_errmsg(self->database)),
+              LOG_INT("code", sqlite3_extended_errcode(self->database)),
+              LOG_TEXT("statement", statement));
+    _exit(SQL_EXIT_STATUS);
+}
+
+static int sql_failed(struct sql *self, const char *path, char **error)
+{
+    int code = sqlite3_errcode(self->database);
+    char *text = sqlite3_mprintf("%s: %s", path, sqlite3_errmsg(self->database));
+    *error = alloc_copy(text, strlen(text));
+    sqlite3_free(text);
+    return code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? ERR_CORRUPT : ERR_STORAGE;
+}
+
+/* The version of the file's tables, 0 for an empty file; -1 when it can't be read. */
+static int sql_version(struct sql *self)
+{
+    sqlite3_stmt *statement = NULL;
+    int version = -1;
+    if (sqlite3_prepare_v2(self->database, "PRAGMA user_version", -1, &statement, NULL) ==
+            SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_ROW)
+        version = sqlite3_column_int(statement, 0);
+    sqlite3_finalize(statement);
+    return version;
+}
+
+static int sql_connect(const char *path, int flags, struct log *log, struct sql **self_p,
+                       char **error)
+{
+    struct sql *self = alloc_zero(sizeof *self);
+    self->log = log;
+    if (sqlite3_open_v2(path, &self->database, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK ||
+        sqlite3_exec(self->database, sql_settings, NULL, NULL, NULL) != SQLITE_OK) {
+        int code = sql_failed(self, path, error);
+        sql_close(&self);
+        return code;
+    }
+    *self_p = self;
+    return OK;
+}
+
+static void sql_remove(const char *path)
+{
+    static const char *const suffixes[] = {"", "-wal", "-shm"};
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+        char *name = sqlite3_mprintf("%s%s", path, suffixes[i]);
+        (void)unlink(name); /* what is left shows when it is opened */
+        sqlite3_free(name);
+    }
+}
+
+int sql_open(const char *path, struct log *log, struct sql **self_p, char **error)
+{
+    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    struct sql *self = NULL;
+    int code = sql_connect(path, flags, log, &self, error);
+    if (code != OK)
+        return code;
+
+    int version = sql_version(self);
+    if (version > 0 && version != SQL_SCHEMA_VERSION) {
+        sql_close(&self);
+        sql_remove(path);
+        code = sql_connect(path, flags, log, &self, error);
+        if (code != OK)
+            return code;
+        version = sql_version(self);
+    }
+    if (version < 0 ||
+        (version == 0 && sqlite3_exec(self->database, sql_schema, NULL, NULL, NULL) != SQLITE_OK)) {
+        code = sql_failed(self, path, error);
+        sql_close(&self);
+        return code;
+    }
+    *self_p = self;
+    return OK;
+}
+
+int sql_open_reader(const char *path, struct log *log, struct sql **self_p, char **error)
+{
+    struct sql *self = NULL;
+    int code = sql_connect(path, SQLITE_OPEN_READWRITE, log, &self, error);
+    if (code != OK)
+        return code;
+    if (sqlite3_exec(self->database, "PRAGMA query_only = ON", NULL, NULL, NULL) != SQLITE_OK) {
+        code = sql_failed(self, path, error);
+        sql_close(&self);
+        return code;
+    }
+    *self_p = self;
+    return OK;
+}
+
+void sql_close(struct sql **self_p)
+{
+    struct sql *self = *self_p;
+    if (self == NULL)
+        return;
+    for (size_t i = 0; i < SQL_NAMES; i++)
+        sqlite3_finalize(self->statements[i]);
+    (void)sqlite3_close(self->database);
+    free(self);
+    *self_p = NULL;
+}
+
+sqlite3 *sql_database(struct sql *self)
+{
+    return self->database;
+}
+
+sqlite3_stmt *sql_get(struct sql *self, enum sql_name name)
+{
+    sqlite3_stmt **slot = &self->statements[name];
+    if (*slot == NULL) {
+        if (sqlite3_prepare_v3(self->database, sql_texts[name], -1, SQLITE_PREPARE_PERSISTENT, slot,
+                               NULL) != SQLITE_OK)
+            sql_die(self, sql_texts[name]);
+        return *slot;
+    }
+    sqlite3_reset(*slot);
+    sqlite3_clear_bindings(*slot);
+    return *slot;
+}
+
+bool sql_row(struct sql *self, sqlite3_stmt *statement)
+{
+    switch (sqlite3_step(statement)) {
+    case SQLITE_ROW: return true;
+    case SQLITE_DONE: sqlite3_reset(statement); return false;
+    default: sql_die(self, sqlite3_sql(statement));
+    }
+}
+
+void sql_run(struct sql *self, sqlite3_stmt *statement)
+{
+    bool row = sql_row(self, statement);
+    assert(!row);
+}
+
+int64_t sql_number(struct sql *self, sqlite3_stmt *statement)
+{
+    bool row = sql_row(self, statement);
+    assert(row);
+    int64_t number = sqlite3_column_int64(statement, 0);
+    sqlite3_reset(statement);
+    return number;
+}
+
+void sql_reset(sqlite3_stmt *statement)
+{
+    sqlite3_reset(statement);
+}
+
+void sql_bind_text(sqlite3_stmt *statement, int place, struct text text)
+{
+    /* A NULL pointer would bind NULL. */
+    (void)sqlite3_bind_text64(statement, place, text.size > 0 ? text.data : "", text.size,
+                              SQLITE_STATIC, SQLITE_UTF8);
+}
+
+void sql_bind_blob(sqlite3_stmt *statement, int place, const void *data, size_t size)
+{
+    (void)sqlite3_bind_blob64(statement, place, size > 0 ? data : "", size, SQLITE_STATIC);
+}
+
+struct text sql_text(sqlite3_stmt *statement, int place)
+{
+    const char *data = (const char *)sqlite3_column_text(statement, place);
+    return (struct text){data, (size_t)sqlite3_column_bytes(statement, place)};
+}

@@ -1,0 +1,29 @@
+/* What the leader does by itself: submit RESTOCK for rules that are due, and TICK when the log has
+ * stood still for LOG_TIME_IDLE_MS (why: records.h).
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef PYGMY_CATALOG_UPKEEP_H
+#define PYGMY_CATALOG_UPKEEP_H
+
+#include <czmq.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/bus/bytes.h"
+#include "broker/bus/log.h"
+#include "services/catalog/state.h"
+#include "services/replica/replica.h"
+
+struct upkeep;
+
+/* Look each RESTOCK_CHECK_MS. All is borrowed and must outlive this. */
+struct upkeep *upkeep_new(zloop_t *loop, struct replica *replica, struct state *state,
+                          struct log *log);
+/* The replica must not call back any more. Accepts NULL. */
+void upkeep_destroy(struct upkeep **self_p);
+
+/* What a leader should submit at @now_ms of log time: the command's bytes are appended. False when
+ * there is nothing to do. At most one command at a time: a rule is due until it has acted. */
+bool upkeep_command(struct state *state, int64_t now_ms, struct bytes_writer *bytes);
+
+#endif
