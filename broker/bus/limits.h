@@ -118,7 +118,7 @@
 #define START_GRACE_MS 2000
 /* A worker that answered ERR_NOT_LEADER gets nothing for so long, unless it registers anew. */
 #define NOT_LEADER_REST_MS 50
-/* A draining broker waits so long for what is under way. */
+/* A draining process waits so long for what is under way. */
 #define DRAIN_MS_MAX 5000
 /* Between two events the broker takes no more than this for time in which it listened: peers are
  * not gone because the broker was stopped. */
@@ -235,6 +235,9 @@
 #define HTTP_DRAIN_MS HTTP_ANSWER_MS
 /* A client's Request-Id; another is made in its place when it is longer. */
 #define REQUEST_ID_BYTES_MAX 128
+/* Objects and arrays within one another in a request of ours, which need four; above it
+ * ERR_MALFORMED, before anything is parsed. */
+#define JSON_DEPTH_MAX 16
 /* Parameters of one query; no route knows more. */
 #define HTTP_PARAMETERS_MAX 8
 /* How often the bridge asks whether the services answer, while they do and while they don't; how

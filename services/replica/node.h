@@ -5,6 +5,10 @@
  * It knows no service's operations: a request's JSON object is parsed here and
  * handed on; its answer is a JSON object and a code.
  *
+ * Exit statuses: 0 it was told to stop; 1 it can't start (directory in use,
+ * foreign or damaged; the message says what to do); 2 wrong flag or
+ * configuration; 5 the disk failed (not to be started again by itself).
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_REPLICA_NODE_H
 #define PYGMY_REPLICA_NODE_H
@@ -42,12 +46,14 @@ struct node_service {
     const char *program; /* "pygmy-catalog", for --help and --version */
     const struct node_operation *operations;
     size_t operation_count;
-    /* Make the service's object and fill @machine; the replica is opened after it, and started()
-     * called when it stands. */
+    /* Make the service's object and fill @machine; the replica is opened after it (and the machine
+     * told to lead), and started() called when it stands. */
     void *(*open)(struct node *node, struct replica_machine *machine);
     void (*started)(void *arg);
     /* Add the service's own fields to its status object. */
     void (*status)(void *arg, json_t *status);
+    /* Destroy it, and answer or refuse the calls that it still holds. The replica is closed by
+     * then, its callbacks have run, and node_replica() is NULL. */
     void (*close)(void *arg);
 };
 
@@ -60,14 +66,15 @@ struct metrics *node_metrics(struct node *self);
 struct replica *node_replica(struct node *self);
 const struct config *node_config(struct node *self);
 const char *node_name(struct node *self);
+/* The cluster's secret, NULL when the configuration names none. */
 const char *node_secret(struct node *self);
 
 /* Milliseconds that are left of the request's budget, now. */
 int64_t node_call_remaining_ms(const struct node_call *self);
-/* Answer with @body (taken over). */
+/* Answer with @body (taken over); ERR_TOO_LARGE takes its place above BODY_BYTES_MAX. */
 void node_answer(struct node_call **self_p, json_t *body);
-/* Answer with an error object: {"error":{"type","title","detail",...}}. @detail may be NULL;
- * @extra (taken over, may be NULL) is an object whose members are added to it. */
+/* Answer with @code, not OK, and an error object: {"error":{"type","title","detail",...}}. @detail
+ * may be NULL; @extra (taken over, may be NULL) is an object whose members are added to it. */
 void node_refuse(struct node_call **self_p, int code, const char *detail, json_t *extra);
 
 #endif

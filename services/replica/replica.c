@@ -79,9 +79,11 @@ struct replica_series {
 };
 
 struct replica {
-    zloop_t *loop;                  /* not owned */
-    struct log *log;                /* not owned, or NULL */
-    struct replica_machine machine; /* its self is not owned */
+    zloop_t *loop;                                              /* not owned */
+    struct log *log;                                            /* not owned, or NULL */
+    struct replica_machine machine;                             /* its self is not owned */
+    void (*on_lead)(void *arg, bool leader, replica_term term); /* or NULL */
+    void *arg;                                                  /* of on_lead */
     struct directory *directory;
     struct log_store *reader; /* of the log, while opening; then NULL */
     struct disk_thread *disk;
@@ -582,6 +584,8 @@ static void replica_take_lead(struct replica *self)
     log_write(self->log, LOG_LEVEL_INFO, "took the lead", LOG_UINT("term", self->term),
               LOG_UINT("log_index", self->last_index));
     self->machine.lead(self->machine.self, true, self->term);
+    if (self->on_lead != NULL)
+        self->on_lead(self->arg, true, self->term);
     replica_on_tick(self);
 }
 
@@ -618,6 +622,8 @@ int replica_open(zloop_t *loop, const struct replica_options *options,
     self->loop = loop;
     self->log = options->log;
     self->machine = *machine;
+    self->on_lead = options->on_lead;
+    self->arg = options->arg;
     self->id = options->id;
     self->applied = alloc_zero(APPEND_COUNT_MAX * sizeof *self->applied);
     replica_make_series(&self->series, options->metrics);

@@ -75,8 +75,11 @@ struct replica_options {
     size_t member_count;     /* of the group; only 1 for now: more is ERR_INVALID */
     struct log *log;         /* or NULL */
     struct metrics *metrics; /* or NULL */
-    const char *vfs;         /* SQLite's VFS for the log, by name; NULL: the default */
-    int64_t free_bytes_min;  /* below it no more writes (ERR_DISK_LOW); 0: DISK_FREE_BYTES_MIN */
+    /* Told of leadership after the machine was, at the same occasions; NULL: nobody. */
+    void (*on_lead)(void *arg, bool leader, replica_term term);
+    void *arg;
+    const char *vfs;        /* SQLite's VFS for the log, by name; NULL: the default */
+    int64_t free_bytes_min; /* below it no more writes (ERR_DISK_LOW); 0: DISK_FREE_BYTES_MIN */
 };
 
 struct replica;

@@ -1,0 +1,286 @@
+/* Requests and their answers: see node.h and part two of docs/protocol.md.
+ *
+ * The way of a request: received, parsed, its operation found, permitted, and (a read) allowed by
+ * the replica; then run by the service, which answers now or later. What fails on the way is
+ * refused at once, and had no effect.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "broker/bus/alloc.h"
+#include "broker/bus/clock.h"
+#include "broker/bus/err.h"
+#include "broker/bus/key.h"
+#include "broker/bus/limits.h"
+#include "services/replica/node_internal.h"
+
+struct node_call {
+    struct node_port *port;
+    struct bus_request *request;
+    json_t *object;                         /* the parsed request, NULL until it is */
+    const struct node_operation *operation; /* NULL until it is found */
+    int64_t begin_us;
+};
+
+/* ---- Answers ------------------------------------------------------------------------------- */
+
+/* The request's own member of that name when it is a string, else NULL. */
+static const char *node_call_text(const struct node_call *self, const char *name)
+{
+    return json_string_value(json_object_get(self->object, name));
+}
+
+static void node_call_count(const struct node_call *self, int code, int64_t duration_us)
+{
+    if (self->operation == NULL)
+        return;
+    const struct node_series *series =
+        &self->port->table->series[self->operation - self->port->table->rows];
+    metric_add(code == OK ? series->answered : series->refused, 1);
+    metric_observe(series->seconds, (double)duration_us / 1e6);
+}
+
+/* A request that somebody wants to follow has an id. */
+static void node_call_log(const struct node_call *self, int code, int64_t duration_us)
+{
+    const char *id = node_call_text(self, "request_id");
+
+    log_write(self->port->node->log, id != NULL ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "request",
+              LOG_TEXT("service", self->port->service),
+              LOG_TEXT("op", self->operation != NULL ? self->operation->name : "-"),
+              LOG_TEXT("code", err_type(code)), LOG_INT("duration_us", duration_us),
+              LOG_TEXT("request_id", id));
+}
+
+/* Send the answer and end the call. */
+static void node_call_end(struct node_call **self_p, int code, const char *text)
+{
+    struct node_call *self = *self_p;
+    int64_t duration_us = clock_us() - self->begin_us;
+
+    node_call_count(self, code, duration_us);
+    node_call_log(self, code, duration_us);
+    bus_request_reply(&self->request, code, text, strlen(text));
+    json_decref(self->object);
+    free(self);
+    *self_p = NULL;
+}
+
+/* @text as JSON. It may quote what a peer sent, down to half a character: then without what is not
+ * ASCII. */
+static json_t *node_json_text(const char *text)
+{
+    json_t *string = json_string(text);
+
+    if (string != NULL || text == NULL)
+        return string;
+    char *ascii = alloc_copy(text, strlen(text));
+    for (char *at = ascii; *at != '\0'; at++)
+        if ((unsigned char)*at > 0x7e)
+            *at = '?';
+    string = json_string(ascii);
+    free(ascii);
+    return string;
+}
+
+void node_refuse(struct node_call **self_p, int code, const char *detail, json_t *extra)
+{
+    json_t *body = json_pack("{s:{s:s, s:s, s:o*}}", "error", "type", err_type(code), "title",
+                             err_title(code), "detail", node_json_text(detail));
+
+    assert(code != OK);
+    assert(body != NULL);
+    json_object_update(json_object_get(body, "error"), extra);
+    json_decref(extra);
+    char *text = json_dumps(body, JSON_COMPACT);
+    node_call_end(self_p, code, text);
+    free(text);
+    json_decref(body);
+}
+
+void node_answer(struct node_call **self_p, json_t *body)
+{
+    char *text = json_dumps(body, JSON_COMPACT);
+
+    json_decref(body);
+    if (text == NULL)
+        node_refuse(self_p, ERR_INTERNAL, "the answer can't be written as JSON", NULL);
+    else if (strlen(text) > BODY_BYTES_MAX)
+        node_refuse(self_p, ERR_TOO_LARGE, "the answer is too large: ask for less at once", NULL);
+    else
+        node_call_end(self_p, OK, text);
+    free(text);
+}
+
+int64_t node_call_remaining_ms(const struct node_call *self)
+{
+    return bus_request_remaining_ms(self->request, clock_ms());
+}
+
+/* ---- Requests ------------------------------------------------------------------------------ */
+
+/* Whether objects and arrays stand in one another no deeper than JSON_DEPTH_MAX. */
+static bool node_json_is_flat(const uint8_t *text, size_t size)
+{
+    size_t depth = 0;
+    bool quoted = false;
+
+    for (size_t i = 0; i < size; i++) {
+        if (quoted && text[i] == '\\')
+            i++;
+        else if (text[i] == '"')
+            quoted = !quoted;
+        else if (!quoted && (text[i] == '{' || text[i] == '['))
+            depth++;
+        else if (!quoted && (text[i] == '}' || text[i] == ']') && depth > 0)
+            depth--;
+        if (depth > JSON_DEPTH_MAX)
+            return false;
+    }
+    return true;
+}
+
+/* Parse the body. Returns true, or false when the call was refused. */
+static bool node_call_parse(struct node_call **self_p)
+{
+    struct node_call *self = *self_p;
+    const uint8_t *body = bus_request_body(self->request);
+    size_t size = bus_request_size(self->request);
+    json_error_t error;
+    char detail[JSON_ERROR_TEXT_LENGTH + 64] = "objects and arrays stand too deep in one another";
+
+    if (node_json_is_flat(body, size)) {
+        self->object = json_loadb((const char *)body, size, JSON_REJECT_DUPLICATES, &error);
+        if (json_is_object(self->object))
+            return true;
+        if (self->object != NULL)
+            snprintf(detail, sizeof detail, "a request is a JSON object");
+        else
+            snprintf(detail, sizeof detail, "line %d, column %d: %s", error.line, error.column,
+                     error.text);
+    }
+    json_decref(self->object);
+    self->object = NULL;
+    node_refuse(self_p, ERR_MALFORMED, detail, NULL);
+    return false;
+}
+
+/* What is wrong with the members that any request may have, or NULL. */
+static const char *node_call_check_members(const struct node_call *self)
+{
+    const json_t *id = json_object_get(self->object, "request_id");
+
+    if (node_call_text(self, "op") == NULL)
+        return "a request needs the member op, a string";
+    /* Visible ASCII as a key is, and shorter. */
+    if (id != NULL && (!json_is_string(id) || json_string_length(id) > REQUEST_ID_BYTES_MAX ||
+                       !key_valid(json_string_value(id), json_string_length(id))))
+        return "request_id must be 1 to 128 visible ASCII characters";
+    return NULL;
+}
+
+/* Find the operation, for whoever serves it. */
+static bool node_call_find(struct node_call **self_p)
+{
+    struct node_call *self = *self_p;
+    const struct node_port *port = self->port;
+    const char *name = node_call_text(self, "op");
+    const struct node_operation *found = NULL;
+    char detail[SERVICE_NAME_BYTES_MAX + 64];
+
+    for (size_t i = 0; i < port->table->count && found == NULL; i++)
+        if (strcmp(port->table->rows[i].name, name) == 0)
+            found = &port->table->rows[i];
+    if (found == NULL) {
+        node_refuse(self_p, ERR_NOT_IMPLEMENTED, "there is no operation of that name here", NULL);
+        return false;
+    }
+    enum node_port_kind kind = found->kind == NODE_READ ? NODE_PORT_READ : NODE_PORT_WRITE;
+    if (port->kind != NODE_PORT_OWN && port->kind != kind) {
+        snprintf(detail, sizeof detail, "this operation is served by %s",
+                 port->node->ports[kind].service);
+        node_refuse(self_p, ERR_NOT_IMPLEMENTED, detail, NULL);
+        return false;
+    }
+    self->operation = found;
+    return true;
+}
+
+/* Without a secret in the configuration none is asked for. */
+static bool node_call_permitted(const struct node_call *self)
+{
+    const char *secret = self->port->node->secret;
+    const char *given = node_call_text(self, "secret");
+
+    if (!self->operation->secret || secret == NULL)
+        return true;
+    return given != NULL && key_secret_equal(given, secret);
+}
+
+static void node_call_run(struct node_call *self)
+{
+    const struct node_operation *operation = self->operation;
+    void *arg = self->port->table->arg;
+    json_t *object = json_incref(self->object); /* the call may be answered within */
+
+    operation->run(arg, self, object);
+    json_decref(object);
+}
+
+/* The replica allows the read (replica_read_fn). */
+static void node_call_read(void *arg, int code)
+{
+    struct node_call *self = arg;
+
+    if (code == OK)
+        node_call_run(self);
+    else
+        node_refuse(&self, code, NULL, NULL);
+}
+
+/* What stands against it, in this order: permission, then whether it can be done here and now. */
+static void node_call_start(struct node_call *self)
+{
+    struct node *node = self->port->node;
+    int code = OK;
+
+    if (!node_call_permitted(self)) {
+        node_refuse(&self, ERR_FORBIDDEN, "this operation needs the cluster's secret", NULL);
+    } else if (self->port->kind == NODE_PORT_OWN) {
+        node_call_run(self);
+    } else if (self->port->kind == NODE_PORT_WRITE) {
+        if (replica_is_leader(node->replica))
+            node_call_run(self);
+        else
+            node_refuse(&self, ERR_NOT_LEADER, NULL, NULL);
+    } else {
+        code = replica_read(node->replica, node_call_read, self);
+    }
+    if (code != OK)
+        node_refuse(&self, code, NULL, NULL);
+}
+
+void node_call_receive(void *arg, struct bus_request *request)
+{
+    struct node_call *self = alloc_zero(sizeof *self);
+    const char *wrong;
+
+    self->port = arg;
+    self->request = request;
+    self->begin_us = clock_us();
+    if (node_call_remaining_ms(self) <= 0) {
+        node_refuse(&self, ERR_EXPIRED, NULL, NULL);
+        return;
+    }
+    if (!node_call_parse(&self))
+        return;
+    wrong = node_call_check_members(self);
+    if (wrong != NULL) {
+        node_refuse(&self, ERR_INVALID, wrong, NULL);
+        return;
+    }
+    if (node_call_find(&self))
+        node_call_start(self);
+}
