@@ -39,6 +39,8 @@ struct http_server {
     const struct http_handler *handler;
     void *arg;
     struct log *log;
+    int64_t head_ms;
+    int64_t answer_ms;
     struct MHD_Daemon *daemon;
     zmq_pollitem_t poll_item; /* libmicrohttpd's epoll descriptor; fd -1: not in the loop */
     int listen_fd;            /* ours to close only after http_server_drain() */
@@ -206,7 +208,7 @@ static void *server_on_target(void *arg, const char *target, struct MHD_Connecti
 {
     struct connection *connection = server_connection(mhd);
     struct http_call *call = alloc_zero(sizeof *call);
-    int64_t deadline_ms = clock_ms() + HTTP_HEAD_MS;
+    int64_t deadline_ms = clock_ms() + connection->server->head_ms;
 
     assert(connection->call == NULL);
     call->server = arg;
@@ -362,7 +364,7 @@ static enum MHD_Result server_on_whole(struct http_server *self, struct http_cal
 
     /* All have the same time, so the list is in the order of its deadlines. */
     call->state = CALL_WAITING;
-    call->deadline_ms = clock_ms() + HTTP_ANSWER_MS;
+    call->deadline_ms = clock_ms() + self->answer_ms;
     call->place = zlistx_add_end(self->waiting, call);
     metric_add(self->in_flight, 1);
     call->suspended = true;
@@ -406,7 +408,7 @@ static void server_on_completed(void *arg, struct MHD_Connection *mhd, void **co
     self->busy--;
     call->connection->call = NULL;
     /* Until the next request is there, it may be idle and then send its headers. */
-    call->connection->deadline_ms = clock_ms() + HTTP_IDLE_MS + HTTP_HEAD_MS;
+    call->connection->deadline_ms = clock_ms() + HTTP_IDLE_MS + self->head_ms;
     if (call->state == CALL_WAITING) {
         zlistx_delete(self->waiting, call->place);
         metric_add(self->in_flight, -1);
@@ -430,7 +432,7 @@ static void server_on_connection(void *arg, struct MHD_Connection *mhd, void **c
         connection->server = self;
         connection->fd =
             MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-        connection->deadline_ms = clock_ms() + HTTP_HEAD_MS;
+        connection->deadline_ms = clock_ms() + self->head_ms;
         connection->place = zlistx_add_end(self->connections, connection);
         *context = connection;
         metric_add(self->connections_now, 1);
@@ -623,6 +625,8 @@ int http_server_new(const struct http_server_options *options, struct http_serve
     self->loop = options->loop;
     self->handler = options->handler;
     self->arg = options->arg;
+    self->head_ms = options->head_ms > 0 ? options->head_ms : HTTP_HEAD_MS;
+    self->answer_ms = options->answer_ms > 0 ? options->answer_ms : HTTP_ANSWER_MS;
     self->log = options->log;
     self->poll_item.fd = -1;
     self->listen_fd = -1;

@@ -19,6 +19,7 @@
 #include <czmq.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "broker/bus/log.h"
 #include "broker/bus/metrics.h"
@@ -49,6 +50,8 @@ struct http_server_options {
     const char *address; /* "127.0.0.1:8080", "[::1]:8080" */
     const struct http_handler *handler;
     void *arg;
+    int64_t head_ms;         /* 0: HTTP_HEAD_MS */
+    int64_t answer_ms;       /* 0: HTTP_ANSWER_MS */
     struct log *log;         /* or NULL */
     struct metrics *metrics; /* or NULL */
 };
