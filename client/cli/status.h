@@ -1,0 +1,27 @@
+/* The state of a cluster as one word, from what its processes say.
+ *
+ * Pure.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef PYGMY_CLI_STATUS_H
+#define PYGMY_CLI_STATUS_H
+
+#include <jansson.h>
+
+enum status_verdict {
+    STATUS_HEALTHY,     /* all processes are there and well */
+    STATUS_DEGRADED,    /* the store works, but something is missing */
+    STATUS_NO_MAJORITY, /* a group of replicas has no leader, or no majority that answers */
+};
+
+/* "healthy", "degraded", "no majority". */
+const char *status_verdict_name(enum status_verdict verdict);
+
+/* A process's row: what it says of itself, or, when @answer is NULL, that nothing is known of it:
+ * state "unknown", the rest null. */
+json_t *status_row(const char *name, const char *kind, const json_t *answer);
+
+/* The verdict on an array of such rows. */
+enum status_verdict status_verdict_of(const json_t *rows);
+
+#endif
