@@ -19,6 +19,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "broker/bus/alloc.h"
@@ -324,6 +325,7 @@ int node_main(const struct node_service *service, int argc, char **argv)
     const struct config_node *member = NULL;
     int signal_fd = node_take_signals();
 
+    umask(077); /* what a replica writes is nobody else's to read */
     int status = options_parse(&program, argc, argv, &options);
     if (status == OPTIONS_GO_ON)
         status = options_load(options, &config, &member);

@@ -1,0 +1,653 @@
+/* A replica's program: what it registers for, how it takes requests apart, and how it ends.
+ *
+ * The program is this one, run with the argument "child" and a toy service; the test plays the
+ * broker.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <czmq.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "broker/bus/alarm.h"
+#include "broker/bus/alloc.h"
+#include "broker/bus/clock.h"
+#include "broker/bus/err.h"
+#include "broker/bus/limits.h"
+#include "services/replica/node.h"
+#include "tests/lib/files.h"
+#include "tests/lib/scripted_broker.h"
+#include "tests/lib/toy_machine.h"
+
+#define SECRET  "open-sesame"
+#define SLOW_MS 300
+
+extern char **environ;
+
+/* ---- The toy service, in the child --------------------------------------------------------- */
+
+struct toy {
+    struct node *node;
+    struct toy_machine *machine;
+    struct alarm *alarm;
+    struct node_call *held; /* answered by the alarm */
+};
+
+static void toy_put_done(void *arg, int code, void *result, replica_index index)
+{
+    struct node_call *call = arg;
+
+    if (code == OK)
+        node_answer(&call, json_pack("{s:I, s:s}", "index", (json_int_t)index, "text", result));
+    else
+        node_refuse(&call, code, NULL, NULL);
+    free(result);
+}
+
+static void toy_put(void *arg, struct node_call *call, json_t *request)
+{
+    struct toy *self = arg;
+    const char *text = json_string_value(json_object_get(request, "text"));
+
+    if (text == NULL) {
+        node_refuse(&call, ERR_INVALID, "text is missing", json_pack("{s:i}", "row", 3));
+        return;
+    }
+    int code = replica_submit(node_replica(self->node), text, strlen(text), toy_put_done, call);
+    if (code != OK)
+        node_refuse(&call, code, NULL, NULL);
+}
+
+static void toy_count(void *arg, struct node_call *call, json_t *request)
+{
+    struct toy *self = arg;
+    (void)request;
+    node_answer(&call, json_pack("{s:I}", "count", (json_int_t)toy_machine_count(self->machine)));
+}
+
+static void toy_large(void *arg, struct node_call *call, json_t *request)
+{
+    char *text = alloc_zero(BODY_BYTES_MAX + 1);
+    (void)arg;
+    (void)request;
+    memset(text, 'x', BODY_BYTES_MAX);
+    node_answer(&call, json_pack("{s:s}", "text", text));
+    free(text);
+}
+
+static void toy_broken(void *arg, struct node_call *call, json_t *request)
+{
+    (void)arg;
+    (void)request;
+    node_answer(&call, json_string("\xff")); /* jansson makes nothing of it */
+}
+
+static void toy_slow_answer(void *arg)
+{
+    struct toy *self = arg;
+    node_answer(&self->held, json_object());
+}
+
+static void toy_slow(void *arg, struct node_call *call, json_t *request)
+{
+    struct toy *self = arg;
+    (void)request;
+    self->held = call;
+    alarm_set(self->alarm, clock_ms() + SLOW_MS);
+}
+
+static void *toy_open(struct node *node, struct replica_machine *machine)
+{
+    struct toy *self = alloc_zero(sizeof *self);
+    self->node = node;
+    self->machine = toy_machine_new();
+    self->alarm = alarm_new(node_loop(node), toy_slow_answer, self);
+    *machine = toy_machine_interface(self->machine);
+    return self;
+}
+
+static void toy_status(void *arg, json_t *status)
+{
+    (void)arg;
+    json_object_set_new(status, "toys", json_integer(7));
+}
+
+static void toy_close(void *arg)
+{
+    struct toy *self = arg;
+    if (self->held != NULL)
+        node_refuse(&self->held, ERR_DRAINING, NULL, NULL);
+    alarm_destroy(&self->alarm);
+    toy_machine_destroy(&self->machine);
+    free(self);
+}
+
+static const struct node_operation toy_operations[] = {
+    {.name = "put", .kind = NODE_WRITE, .run = toy_put},
+    {.name = "put_guarded", .kind = NODE_WRITE, .secret = true, .run = toy_put},
+    {.name = "count", .kind = NODE_READ, .run = toy_count},
+    {.name = "large", .kind = NODE_READ, .run = toy_large},
+    {.name = "broken", .kind = NODE_READ, .run = toy_broken},
+    {.name = "slow", .kind = NODE_READ, .run = toy_slow},
+};
+
+static const struct node_service toy_service = {
+    .kind = NODE_CATALOG,
+    .program = "pygmy-toy",
+    .operations = toy_operations,
+    .operation_count = sizeof toy_operations / sizeof toy_operations[0],
+    .open = toy_open,
+    .status = toy_status,
+    .close = toy_close,
+};
+
+/* ---- Helpers ------------------------------------------------------------------------------- */
+
+struct fixture {
+    char *directory;
+    char *config;
+    char *output; /* of the child, both streams */
+    zloop_t *loop;
+    struct scripted_broker *broker;
+    pid_t pid; /* 0: none */
+    uint64_t correlation;
+};
+
+static void write_config(struct fixture *self, const char *more)
+{
+    char *text = zsys_sprintf("cluster\n    uuid = 0123456789abcdef0123456789abcdef\n"
+                              "    secret = cluster.secret\n    log_level = debug\n"
+                              "brokers\n    broker-1\n        bus = %s\n"
+                              "catalogs\n    catalog-1\n        id = 1\n        data = data\n"
+                              "        peer = tcp://127.0.0.1:1\n%s",
+                              self->broker->endpoint, more);
+    files_write(self->config, text);
+    free(text);
+}
+
+static int setup(void **state)
+{
+    struct fixture *self = calloc(1, sizeof *self);
+
+    zsys_handler_set(NULL);
+    self->directory = files_new_directory();
+    self->config = files_path(self->directory, "cluster.conf");
+    self->output = files_path(self->directory, "output");
+    self->loop = zloop_new();
+    self->broker = scripted_broker_new(self->loop, 'W');
+    char *secret = files_path(self->directory, "cluster.secret");
+    files_write(secret, SECRET "\n");
+    chmod(secret, 0600);
+    free(secret);
+    write_config(self, "");
+    *state = self;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *self = *state;
+    if (self->pid != 0) {
+        kill(self->pid, SIGKILL);
+        waitpid(self->pid, NULL, 0);
+    }
+    scripted_broker_destroy(&self->broker);
+    zloop_destroy(&self->loop);
+    free(self->config);
+    free(self->output);
+    files_remove_directory(&self->directory);
+    free(self);
+    return 0;
+}
+
+static void spawn(struct fixture *self, const char *option, const char *value)
+{
+    char *arguments[] = {(char *)"pygmy-toy",
+                         (char *)"child",
+                         (char *)"--config",
+                         self->config,
+                         (char *)option,
+                         (char *)value,
+                         NULL};
+    posix_spawn_file_actions_t actions;
+
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, self->output,
+                                     O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
+    posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
+    assert_int_equal(posix_spawn(&self->pid, "/proc/self/exe", &actions, NULL, arguments, environ),
+                     0);
+    posix_spawn_file_actions_destroy(&actions);
+}
+
+static bool child_has_ended(void *arg)
+{
+    struct fixture *self = arg;
+    siginfo_t info = {0};
+    waitid(P_PID, (id_t)self->pid, &info, WEXITED | WNOHANG | WNOWAIT);
+    return info.si_pid == self->pid;
+}
+
+/* Wait for the child's own end. Returns its exit status. */
+static int wait_for_end(struct fixture *self)
+{
+    int status = 0;
+    scripted_run_until(self->loop, child_has_ended, self);
+    assert_int_equal(waitpid(self->pid, &status, 0), self->pid);
+    self->pid = 0;
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void assert_output(struct fixture *self, const char *words)
+{
+    char *text = files_read(self->output);
+    if (strstr(text, words) == NULL)
+        fail_msg("\"%s\" lacks \"%s\"", text, words);
+    free(text);
+}
+
+/* Start the child, and wait until it is registered for its three services. */
+static void start(struct fixture *self)
+{
+    size_t before = scripted_broker_count(self->broker, PACK_READY);
+    spawn(self, NULL, NULL);
+    scripted_broker_await(self->broker, PACK_READY, before + 3);
+}
+
+/* The connection by which a service was registered last. */
+static uint64_t peer_of(struct fixture *self, const char *service)
+{
+    for (size_t i = scripted_broker_count(self->broker, PACK_READY); i-- > 0;) {
+        struct scripted_record *ready = scripted_broker_nth(self->broker, PACK_READY, i);
+        if (strcmp(ready->service, service) == 0)
+            return ready->peer;
+    }
+    fail_msg("nobody serves %s", service);
+    return 0;
+}
+
+static void ask(struct fixture *self, const char *service, const char *body)
+{
+    scripted_broker_request(self->broker, peer_of(self, service), ++self->correlation, 10000, body);
+}
+
+/* Send a request and wait for its answer: the status, and the body for the caller to release. */
+static int call(struct fixture *self, const char *service, const char *body, json_t **answer)
+{
+    size_t count = scripted_broker_count(self->broker, PACK_REPLY);
+
+    ask(self, service, body);
+    scripted_broker_await(self->broker, PACK_REPLY, count + 1);
+    struct scripted_record *reply = scripted_broker_nth(self->broker, PACK_REPLY, count);
+    assert_int_equal(reply->correlation, self->correlation);
+    *answer = json_loadb(reply->body, reply->body_len, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(*answer);
+    return reply->status;
+}
+
+/* The request is refused with that status, type, and words in the detail. */
+static void assert_refused(struct fixture *self, const char *service, const char *body, int code,
+                           const char *words)
+{
+    json_t *answer;
+    const char *type;
+    const char *title;
+    const char *detail = "";
+
+    assert_int_equal(call(self, service, body, &answer), code);
+    assert_int_equal(json_unpack(answer, "{s:{s:s, s:s, s?s}}", "error", "type", &type, "title",
+                                 &title, "detail", &detail),
+                     0);
+    assert_string_equal(type, err_type(code));
+    assert_string_equal(title, err_title(code));
+    if (strstr(detail, words) == NULL)
+        fail_msg("%s: \"%s\" lacks \"%s\"", body, detail, words);
+    json_decref(answer);
+}
+
+static json_int_t number_of(struct fixture *self, const char *service, const char *body,
+                            const char *member)
+{
+    json_t *answer;
+    assert_int_equal(call(self, service, body, &answer), OK);
+    json_int_t number = json_integer_value(json_object_get(answer, member));
+    json_decref(answer);
+    return number;
+}
+
+/* ---- Up ------------------------------------------------------------------------------------ */
+
+/* It registers for its group, for the leader's part and for itself, with the cluster's secret. */
+static void test_it_registers_for_three_services(void **state)
+{
+    struct fixture *self = *state;
+
+    start(self);
+    assert_true(peer_of(self, "catalog") > 0);
+    assert_true(peer_of(self, "catalog.leader") > 0);
+    assert_true(peer_of(self, "node.catalog-1") > 0);
+    for (size_t i = 0; i < 3; i++)
+        assert_string_equal(scripted_broker_nth(self->broker, PACK_READY, i)->body, SECRET);
+}
+
+/* A write is answered from what was applied, and seen by the next read. */
+static void test_a_write_is_seen_by_the_next_read(void **state)
+{
+    struct fixture *self = *state;
+    json_t *answer;
+
+    start(self);
+    assert_int_equal(call(self, "catalog.leader",
+                          "{\"op\":\"put\",\"text\":\"ein B\xc3\xbc"
+                          "chlein\"}",
+                          &answer),
+                     OK);
+    assert_int_equal(json_integer_value(json_object_get(answer, "index")), 2);
+    assert_string_equal(json_string_value(json_object_get(answer, "text")), "ein B\xc3\xbc"
+                                                                            "chlein");
+    json_decref(answer);
+    assert_int_equal(number_of(self, "catalog", "{\"op\":\"count\"}", "count"), 1);
+}
+
+/* Whatever is no request is refused with what is wrong and where, and the next one is served. */
+static void test_bad_requests_are_refused(void **state)
+{
+    struct fixture *self = *state;
+    char deep[2 * JSON_DEPTH_MAX + 64];
+    const struct {
+        const char *body;
+        int code;
+        const char *words;
+    } rows[] = {
+        {"", ERR_MALFORMED, "line 1"},
+        {"{\"op\":\"count\"", ERR_MALFORMED, "line 1"},
+        {"{\"op\":\"count\"} x", ERR_MALFORMED, "line 1"},
+        {"{\n\"op\":\"count\",\n\"a\":01}", ERR_MALFORMED, "line 3"},
+        {"{\"op\":\"count\",\"op\":\"count\"}", ERR_MALFORMED, "duplicate"},
+        {"{\"op\":\"\xff\"}", ERR_MALFORMED, "line 1"},
+        {"{\"op\":\"coun\xc3\"}", ERR_MALFORMED, "line 1"},
+        {"{\"op\":\"a\\u0000b\"}", ERR_MALFORMED, "u0000"},
+        {"{\"op\":\"count\",\"a\":99999999999999999999}", ERR_MALFORMED, "line 1"},
+        {deep, ERR_MALFORMED, "too deep"},
+        {"[]", ERR_MALFORMED, "object"},
+        {"17", ERR_MALFORMED, "line 1"},
+        {"{}", ERR_INVALID, "op"},
+        {"{\"op\":17}", ERR_INVALID, "op"},
+        {"{\"op\":\"count\",\"request_id\":\"\"}", ERR_INVALID, "request_id"},
+        {"{\"op\":\"count\",\"request_id\":\"a b\"}", ERR_INVALID, "request_id"},
+        {"{\"op\":\"count\",\"request_id\":{}}", ERR_INVALID, "request_id"},
+        {"{\"op\":\"no such\"}", ERR_NOT_IMPLEMENTED, "no operation"},
+        {"{\"op\":\"status\"}", ERR_NOT_IMPLEMENTED, "no operation"},
+        {"{\"op\":\"put\",\"text\":\"x\"}", ERR_NOT_IMPLEMENTED, "served by catalog.leader"},
+    };
+
+    memset(deep, '[', sizeof deep);
+    deep[sizeof deep - 1] = '\0';
+    start(self);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_refused(self, "catalog", rows[i].body, rows[i].code, rows[i].words);
+    assert_refused(self, "catalog.leader", "{\"op\":\"count\"}", ERR_NOT_IMPLEMENTED,
+                   "served by catalog");
+    assert_refused(self, "node.catalog-1", "{\"op\":\"count\"}", ERR_NOT_IMPLEMENTED, "");
+    assert_int_equal(number_of(self, "catalog", "{\"op\":\"count\"}", "count"), 0);
+}
+
+/* Brackets inside strings are no depth. */
+static void test_brackets_in_strings_are_text(void **state)
+{
+    struct fixture *self = *state;
+
+    start(self);
+    assert_int_equal(number_of(self, "catalog.leader",
+                               "{\"op\":\"put\",\"text\":\"\\\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[\"}",
+                               "index"),
+                     2);
+}
+
+/* A service's refusal carries its detail and its own members. */
+static void test_a_refusal_carries_further_members(void **state)
+{
+    struct fixture *self = *state;
+    json_t *answer;
+
+    start(self);
+    assert_int_equal(call(self, "catalog.leader", "{\"op\":\"put\"}", &answer), ERR_INVALID);
+    json_t *error = json_object_get(answer, "error");
+    assert_string_equal(json_string_value(json_object_get(error, "detail")), "text is missing");
+    assert_int_equal(json_integer_value(json_object_get(error, "row")), 3);
+    json_decref(answer);
+}
+
+/* An operation that needs the secret is refused without it, and with any other. */
+static void test_the_secret_is_asked_for(void **state)
+{
+    struct fixture *self = *state;
+    const char *service = "catalog.leader";
+
+    start(self);
+    assert_refused(self, service, "{\"op\":\"put_guarded\",\"text\":\"x\"}", ERR_FORBIDDEN,
+                   "secret");
+    assert_refused(self, service, "{\"op\":\"put_guarded\",\"text\":\"x\",\"secret\":\"open\"}",
+                   ERR_FORBIDDEN, "secret");
+    assert_refused(self, service, "{\"op\":\"put_guarded\",\"text\":\"x\",\"secret\":[]}",
+                   ERR_FORBIDDEN, "secret");
+    assert_int_equal(number_of(self, "catalog", "{\"op\":\"count\"}", "count"), 0);
+    assert_int_equal(number_of(self, service,
+                               "{\"op\":\"put_guarded\",\"text\":\"x\",\"secret\":\"" SECRET "\"}",
+                               "index"),
+                     2);
+}
+
+/* An answer that does not fit, or can't be written, is an error of its own. */
+static void test_impossible_answers_are_refused(void **state)
+{
+    struct fixture *self = *state;
+
+    start(self);
+    assert_refused(self, "catalog", "{\"op\":\"large\"}", ERR_TOO_LARGE, "ask for less");
+    assert_refused(self, "catalog", "{\"op\":\"broken\"}", ERR_INTERNAL, "");
+}
+
+/* A process tells of itself what the document says, and what its service adds. */
+static void test_a_process_tells_its_status(void **state)
+{
+    struct fixture *self = *state;
+    json_t *answer;
+    const char *words[5];
+    json_int_t numbers[8];
+
+    start(self);
+    number_of(self, "catalog.leader", "{\"op\":\"put\",\"text\":\"x\"}", "index");
+    assert_int_equal(call(self, "node.catalog-1", "{\"op\":\"status\"}", &answer), OK);
+    assert_int_equal(json_unpack(answer,
+                                 "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+                                 "s:I !}",
+                                 "name", &words[0], "kind", &words[1], "role", &words[2], "state",
+                                 &words[3], "version", &words[4], "pid", &numbers[0], "term",
+                                 &numbers[1], "log_index", &numbers[2], "commit_index", &numbers[3],
+                                 "applied_index", &numbers[4], "lag", &numbers[5],
+                                 "last_contact_ms", &numbers[6], "toys", &numbers[7]),
+                     0);
+    assert_string_equal(words[0], "catalog-1");
+    assert_string_equal(words[1], "catalog");
+    assert_string_equal(words[2], "leader");
+    assert_string_equal(words[3], "up");
+    assert_int_equal(numbers[0], self->pid);
+    assert_int_equal(numbers[1], 1);
+    assert_int_equal(numbers[2], 2);
+    assert_int_equal(numbers[4], 2);
+    assert_int_equal(numbers[7], 7);
+    json_decref(answer);
+    assert_int_equal(call(self, "node.catalog-1", "{\"op\":\"ping\"}", &answer), OK);
+    assert_int_equal(json_object_size(answer), 0);
+    json_decref(answer);
+}
+
+/* Its metrics count operations, and never a name that a peer made up. */
+static void test_metrics_count_operations(void **state)
+{
+    struct fixture *self = *state;
+    json_t *answer;
+
+    start(self);
+    number_of(self, "catalog.leader", "{\"op\":\"put\",\"text\":\"x\"}", "index");
+    assert_refused(self, "catalog", "{\"op\":\"made_up\"}", ERR_NOT_IMPLEMENTED, "");
+    assert_int_equal(call(self, "node.catalog-1", "{\"op\":\"metrics\"}", &answer), OK);
+    const char *text = json_string_value(json_object_get(answer, "text"));
+    assert_non_null(strstr(text, "pygmy_service_requests_total{service=\"catalog\",op=\"put\","
+                                 "result=\"ok\"} 1\n"));
+    assert_non_null(strstr(text, "pygmy_replica_log_index{kind=\"applied\"} 2\n"));
+    assert_null(strstr(text, "made_up"));
+    json_decref(answer);
+}
+
+/* A request with an id can be followed in the log, with its outcome and duration. */
+static void test_a_request_is_logged_with_its_id(void **state)
+{
+    struct fixture *self = *state;
+
+    start(self);
+    number_of(self, "catalog", "{\"op\":\"count\",\"request_id\":\"r-17\"}", "count");
+    assert_output(self, "op=count code=ok duration_us=");
+    assert_output(self, "request_id=r-17");
+}
+
+/* ---- The end ------------------------------------------------------------------------------- */
+
+/* Told to stop, it asks for no more, answers what it has in hand, and ends with 0. */
+static void test_a_signal_drains(void **state)
+{
+    struct fixture *self = *state;
+
+    start(self);
+    size_t replies = scripted_broker_count(self->broker, PACK_REPLY);
+    ask(self, "catalog", "{\"op\":\"slow\"}");
+    number_of(self, "node.catalog-1", "{\"op\":\"ping\"}", "none"); /* it has the one before */
+    kill(self->pid, SIGTERM);
+    scripted_broker_await(self->broker, PACK_GOING_AWAY, 3);
+    assert_int_equal(wait_for_end(self), 0);
+    scripted_broker_await(self->broker, PACK_REPLY, replies + 2);
+    assert_int_equal(scripted_broker_nth(self->broker, PACK_REPLY, replies + 1)->status, OK);
+    assert_output(self, "msg=stopped");
+}
+
+/* Killed and started again, it has what it had acknowledged. */
+static void test_a_restart_has_what_was_acknowledged(void **state)
+{
+    struct fixture *self = *state;
+
+    start(self);
+    for (int i = 0; i < 5; i++)
+        number_of(self, "catalog.leader", "{\"op\":\"put\",\"text\":\"x\"}", "index");
+    kill(self->pid, SIGKILL);
+    waitpid(self->pid, NULL, 0);
+    start(self);
+    assert_int_equal(number_of(self, "catalog", "{\"op\":\"count\"}", "count"), 5);
+    assert_int_equal(number_of(self, "node.catalog-1", "{\"op\":\"status\"}", "term"), 2);
+}
+
+/* ---- What can't start ---------------------------------------------------------------------- */
+
+/* A second process on the directory ends with 1 and says why; the first one is undisturbed. */
+static void test_a_second_process_is_refused(void **state)
+{
+    struct fixture *self = *state;
+
+    start(self);
+    pid_t first = self->pid;
+    spawn(self, NULL, NULL);
+    assert_int_equal(wait_for_end(self), 1);
+    assert_output(self, "in use by another process");
+    self->pid = first;
+    assert_int_equal(number_of(self, "catalog", "{\"op\":\"count\"}", "count"), 0);
+}
+
+/* Groups of several members are for later, and say so. */
+static void test_a_group_of_two_is_refused(void **state)
+{
+    struct fixture *self = *state;
+
+    write_config(self, "    catalog-2\n        id = 2\n        data = data-2\n"
+                       "        peer = tcp://127.0.0.1:2\n");
+    spawn(self, "--name", "catalog-2");
+    assert_int_equal(wait_for_end(self), 1);
+    assert_output(self, "a group has one member in this version");
+}
+
+/* A damaged directory ends it with 1 and with what to do. */
+static void test_a_damaged_directory_is_refused(void **state)
+{
+    struct fixture *self = *state;
+    char *mark = files_path(self->directory, "data/log.mark");
+
+    start(self);
+    number_of(self, "catalog.leader", "{\"op\":\"put\",\"text\":\"x\"}", "index");
+    kill(self->pid, SIGTERM);
+    assert_int_equal(wait_for_end(self), 0);
+    files_truncate(mark, 100);
+    files_flip(mark, 20, 0xff);
+    spawn(self, NULL, NULL);
+    assert_int_equal(wait_for_end(self), 1);
+    assert_output(self, "re-seeded");
+    free(mark);
+}
+
+/* A secret that others may read ends it with 1; wrong flags and configurations with 2. */
+static void test_exit_statuses_of_bad_beginnings(void **state)
+{
+    struct fixture *self = *state;
+    char *secret = files_path(self->directory, "cluster.secret");
+
+    spawn(self, "--no-such-flag", NULL);
+    assert_int_equal(wait_for_end(self), 2);
+    spawn(self, "--name", "catalog-9");
+    assert_int_equal(wait_for_end(self), 2);
+    write_config(self, "nonsense\n");
+    spawn(self, NULL, NULL);
+    assert_int_equal(wait_for_end(self), 2);
+    write_config(self, "");
+    spawn(self, "--check-config", NULL);
+    assert_int_equal(wait_for_end(self), 0);
+    spawn(self, "--help", NULL);
+    assert_int_equal(wait_for_end(self), 0);
+    chmod(secret, 0644);
+    spawn(self, NULL, NULL);
+    assert_int_equal(wait_for_end(self), 1);
+    free(secret);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_it_registers_for_three_services),
+        TEST(test_a_write_is_seen_by_the_next_read),
+        TEST(test_bad_requests_are_refused),
+        TEST(test_brackets_in_strings_are_text),
+        TEST(test_a_refusal_carries_further_members),
+        TEST(test_the_secret_is_asked_for),
+        TEST(test_impossible_answers_are_refused),
+        TEST(test_a_process_tells_its_status),
+        TEST(test_metrics_count_operations),
+        TEST(test_a_request_is_logged_with_its_id),
+        TEST(test_a_signal_drains),
+        TEST(test_a_restart_has_what_was_acknowledged),
+        TEST(test_a_second_process_is_refused),
+        TEST(test_a_group_of_two_is_refused),
+        TEST(test_a_damaged_directory_is_refused),
+        TEST(test_exit_statuses_of_bad_beginnings),
+    };
+    if (argc > 1 && strcmp(argv[1], "child") == 0)
+        return node_main(&toy_service, argc - 1, argv + 1);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
