@@ -120,7 +120,7 @@ static bool args_check_operands(struct args *self)
     if (self->help || self->version || verb == NULL)
         return true;
     if (self->operand_count < verb->operand_min)
-        return args_fail(self, "what is missing: %s", verb->operands);
+        return args_fail(self, "an argument is missing: %s", verb->operands);
     if (self->operand_count > verb->operand_max)
         return args_fail(self, "\"%s\" is one argument too many",
                          self->operands[verb->operand_max]);

@@ -19,6 +19,9 @@
 #include "client/cli/text.h"
 #include "client/cli/verbs.h"
 
+/* Of what is measured; the store has only whole numbers. */
+#define REAL_DIGITS 9
+
 /* ---- Output ------------------------------------------------------------------ */
 
 /* A line on standard error, with the verb before it and no control characters in it. */
@@ -53,7 +56,8 @@ void cli_notice(const struct cli *self, const char *format, ...)
 
 void cli_print_json(const struct cli *self, const json_t *value)
 {
-    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    char *text =
+        json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(REAL_DIGITS));
     if (text == NULL)
         abort();
     /* jansson escapes the old control characters and leaves the others, which a terminal obeys. */
@@ -74,7 +78,7 @@ void cli_print_table(const struct cli *self, const struct table *table)
 void cli_print_field(const struct cli *self, const char *name, const char *value)
 {
     char *clean = text_clean(value);
-    printf("%s%-8s%s  %s\n", self->color ? "\033[2m" : "", name, self->color ? "\033[0m" : "",
+    printf("%s%-9s%s  %s\n", self->color ? "\033[2m" : "", name, self->color ? "\033[0m" : "",
            clean);
     free(clean);
 }
@@ -282,8 +286,10 @@ static int cli_flush(const struct cli *self, int status)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
+    if (status != EXIT_DONE)
+        return status;
     cli_error(self, "standard output can't be written");
-    return status == EXIT_DONE ? EXIT_USAGE : status;
+    return EXIT_USAGE;
 }
 
 int cli_main(int argc, char **argv)

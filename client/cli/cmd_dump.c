@@ -101,7 +101,7 @@ static int dump_to_file(struct cli *cli, const char *path)
 {
     char *beside = zsys_sprintf("%s.%ld.tmp", path, (long)getpid());
     FILE *stream = fopen(beside, "wb");
-    int status = stream == NULL ? dump_fail(cli, beside) : dump_to(cli, stream, path);
+    int status = stream == NULL ? dump_fail(cli, path) : dump_to(cli, stream, path);
     bool written = stream != NULL && fflush(stream) == 0 && fsync(fileno(stream)) == 0;
     if (stream != NULL && fclose(stream) != 0)
         written = false;

@@ -35,7 +35,7 @@ struct entry {
 
 struct import {
     struct cli *cli;
-    const char *path;
+    const char *name; /* of the file, for errors */
     struct catalog_file file;
     char key[KEY_BYTES_MAX + 1];
     int64_t default_stock; /* -1: none given */
@@ -110,26 +110,36 @@ static void import_go_on(struct import *self)
         loop_end_now(self->cli->loop_end);
 }
 
+/* A row was refused: its line in the file, and what may help. */
+static void import_tell_row(const struct import *self, size_t place, const json_t *error,
+                            const struct pygmy_reply *reply)
+{
+    const char *detail = cli_text(error, "detail");
+    const json_t *row = json_array_get(self->file.rows, place);
+    if (self->cli->json)
+        cli_print_json(self->cli, reply->body);
+    cli_error(self->cli, "%s:%zu: %s", self->name, self->file.lines[place],
+              *detail != '\0' ? detail : err_title(reply->code));
+    if (reply->code == ERR_INVALID && self->default_price < 0 &&
+        json_object_get(row, "price_cents") == NULL)
+        cli_notice(self->cli, "--default-price CENTS gives new items a price");
+}
+
 /* An entry was refused: say so once, with the line of its row if there is one. */
 static void import_fail(struct import *self, const struct entry *entry,
                         const struct pygmy_reply *reply)
 {
     const json_t *error = json_object_get(reply->body, "error");
     const json_t *row = json_object_get(error, "row");
-    const char *detail = cli_text(error, "detail");
+    size_t place = (size_t)json_integer_value(row);
     if (self->status != EXIT_DONE)
         return;
     progress_end(&self->progress);
     self->status = cli_exit_of(reply->code);
-    size_t place = (size_t)json_integer_value(row);
-    if (json_is_integer(row) && place < entry->count) {
-        if (self->cli->json)
-            cli_print_json(self->cli, reply->body);
-        cli_error(self->cli, "%s:%zu: %s", self->path, self->file.lines[entry->first + place],
-                  *detail != '\0' ? detail : err_title(reply->code));
-    } else {
+    if (json_is_integer(row) && place < entry->count)
+        import_tell_row(self, entry->first + place, error, reply);
+    else
         cli_refused(self->cli, reply);
-    }
 }
 
 static void import_done(void *arg, const struct pygmy_reply *reply)
@@ -199,9 +209,9 @@ static int import_load(struct import *self)
     char *error = NULL;
     size_t size = 0;
     bool good = false;
-    char *data = file_read(self->path, CSV_FILE_BYTES_MAX, &size, &error);
+    char *data = file_read(cli_operand(self->cli, 0), CSV_FILE_BYTES_MAX, &size, &error);
     if (data != NULL)
-        good = catalog_file_read(&self->file, self->path, data, size, &error);
+        good = catalog_file_read(&self->file, self->name, data, size, &error);
     free(data);
     if (!good) {
         cli_error(self->cli, "%s", error);
@@ -238,8 +248,8 @@ static int import_options(struct import *self)
 
 static int import_run(struct cli *cli)
 {
-    struct import self = {
-        .cli = cli, .path = cli_operand(cli, 0), .default_stock = -1, .default_price = -1};
+    struct import self = {.cli = cli, .default_stock = -1, .default_price = -1};
+    self.name = strcmp(cli_operand(cli, 0), "-") == 0 ? "standard input" : cli_operand(cli, 0);
     int status = import_options(&self);
     if (status == EXIT_DONE)
         status = import_load(&self);
