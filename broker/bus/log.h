@@ -36,15 +36,14 @@ struct log_field {
 };
 
 #define LOG_TEXT(name, value) ((struct log_field){(name), LOG_FIELD_TEXT, (value), 0})
-#define LOG_INT(name, value) ((struct log_field){(name), LOG_FIELD_INT, 0, (int64_t)(value)})
+#define LOG_INT(name, value)  ((struct log_field){(name), LOG_FIELD_INT, 0, (int64_t)(value)})
 #define LOG_UINT(name, value) ((struct log_field){(name), LOG_FIELD_UINT, 0, (int64_t)(value)})
 
 /* Alone where a line has no fields. */
 #define LOG_END ((struct log_field){0})
 
 #define log_write(self, level, message, ...)                                                       \
-    log_write_fields((self), (level), (message),                                                   \
-                     (const struct log_field[]){__VA_ARGS__, LOG_END})
+    log_write_fields((self), (level), (message), (const struct log_field[]){__VA_ARGS__, LOG_END})
 void log_write_fields(struct log *self, enum log_level level, const char *message,
                       const struct log_field *fields);
 

@@ -29,8 +29,8 @@ struct metric *metrics_histogram(struct metrics *self, const char *name, const c
                                  const char *help);
 
 /* A NULL series is ignored by all of these (tests, and modules without a registry). */
-void metric_add(struct metric *self, double value);  /* counter or gauge */
-void metric_set(struct metric *self, double value);  /* gauge */
+void metric_add(struct metric *self, double value);       /* counter or gauge */
+void metric_set(struct metric *self, double value);       /* gauge */
 void metric_observe(struct metric *self, double seconds); /* histogram */
 double metric_value(const struct metric *self);
 
