@@ -14,7 +14,8 @@ _Static_assert((WHEEL_SLOTS & (WHEEL_SLOTS - 1)) == 0, "a slot is found by maski
 _Static_assert(WHEEL_SPAN_MS > REQUEST_DEADLINE_MS_MAX + WHEEL_TICK_MS, "one turn holds all");
 
 struct wheel {
-    int64_t tick; /* the slot that fires next, counted from the beginning of time */
+    int64_t tick;    /* the slot that fires next, counted from the beginning of time */
+    struct list due; /* timers whose slot has passed */
     struct list slots[WHEEL_SLOTS];
 };
 
@@ -27,6 +28,7 @@ struct wheel *wheel_new(int64_t now_ms)
 {
     struct wheel *self = alloc_zero(sizeof *self);
     self->tick = now_ms / WHEEL_TICK_MS;
+    list_init(&self->due);
     for (size_t i = 0; i < WHEEL_SLOTS; i++)
         list_init(&self->slots[i]);
     return self;
@@ -53,19 +55,29 @@ void wheel_cancel(struct wheel_timer *timer)
     list_remove(&timer->link);
 }
 
+/* Move the timers of all slots that have passed to those that are due. This comes before the first
+ * of them is given out: whoever gets it may set another, which must find the wheel at the present. */
+static void wheel_turn(struct wheel *self, int64_t now_tick)
+{
+    /* After a long pause each slot is visited once, not each tick that passed. */
+    if (now_tick - self->tick > WHEEL_SLOTS)
+        self->tick = now_tick - WHEEL_SLOTS;
+    for (; self->tick < now_tick; self->tick++) {
+        struct list *slot = wheel_slot(self, self->tick);
+        struct list_link *link;
+        while ((link = list_first(slot)) != NULL) {
+            list_remove(link);
+            list_add_last(&self->due, link);
+        }
+    }
+}
+
 struct wheel_timer *wheel_next(struct wheel *self, int64_t now_ms)
 {
-    const int64_t now_tick = now_ms / WHEEL_TICK_MS;
-    /* After a long pause each slot is visited once, not each tick that passed. */
-    if (now_tick - self->tick > WHEEL_SLOTS && list_empty(wheel_slot(self, self->tick)))
-        self->tick = now_tick - WHEEL_SLOTS;
-    while (self->tick < now_tick) {
-        struct list_link *link = list_first(wheel_slot(self, self->tick));
-        if (link != NULL) {
-            list_remove(link);
-            return LIST_OBJECT(link, struct wheel_timer, link);
-        }
-        self->tick++;
-    }
-    return NULL;
+    wheel_turn(self, now_ms / WHEEL_TICK_MS);
+    struct list_link *link = list_first(&self->due);
+    if (link == NULL)
+        return NULL;
+    list_remove(link);
+    return LIST_OBJECT(link, struct wheel_timer, link);
 }

@@ -4,8 +4,8 @@
 #include "broker/bus/clock.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 static int64_t clock_read_us(clockid_t id)
@@ -38,9 +38,9 @@ char *clock_text(int64_t wall_ms, char *text)
     struct tm parts;
     char day[CLOCK_TEXT_BYTES - 5]; /* ten digits of a year fit: gmtime_r knows no more */
 
-    if (wall_ms < 0 || gmtime_r(&seconds, &parts) == NULL ||
-        strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &parts) == 0)
-        return strcpy(text, "1970-01-01T00:00:00.000Z");
-    snprintf(text, CLOCK_TEXT_BYTES, "%s.%03dZ", day, (int)(wall_ms % 1000));
+    bool known = wall_ms >= 0 && gmtime_r(&seconds, &parts) != NULL &&
+                 strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &parts) > 0;
+    snprintf(text, CLOCK_TEXT_BYTES, "%s.%03dZ", known ? day : "1970-01-01T00:00:00",
+             known ? (int)(wall_ms % 1000) : 0);
     return text;
 }

@@ -69,7 +69,7 @@ static void link_take(struct bus_link *self, const struct pack_record *record, i
     case PACK_REPLY:
     case PACK_GOING_AWAY: self->owner->record(self->arg, record, now_ms); break;
     case PACK_DISCONNECT: self->broken = true; break;
-    default: /* a heartbeat says no more than any message; the rest is never sent to us */ break;
+    default: break; /* a heartbeat says no more than any message; no other is sent to us */
     }
 }
 

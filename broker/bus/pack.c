@@ -24,7 +24,8 @@ bool pack_is(const struct message *message, char side)
     if (message->count == 0 || frame_size(&message->frames[0]) <= PACK_MAGIC_BYTES)
         return false;
     const uint8_t *head = frame_data(&message->frames[0]);
-    return memcmp(head, PACK_MAGIC, PACK_MAGIC_BYTES) == 0 && head[PACK_MAGIC_BYTES] == side;
+    return memcmp(head, PACK_MAGIC, PACK_MAGIC_BYTES) == 0 &&
+           head[PACK_MAGIC_BYTES] == (uint8_t)side;
 }
 
 static bool pack_command_known(uint8_t command)
@@ -122,7 +123,7 @@ void pack_write(struct message *message, char side, const struct pack_record *re
     if (total == 0)
         return;
 
-    struct frame bodies;
+    struct frame bodies = {0};
     frame_init_size(&bodies, total);
     uint8_t *place = frame_data_mutable(&bodies);
     for (size_t i = 0; i < count; i++)

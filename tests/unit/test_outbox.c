@@ -1,0 +1,160 @@
+/* The outbox, with a scripted socket.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "broker/bus/err.h"
+#include "broker/outbox.h"
+
+/* A socket that takes what it has room for, and writes down who got what. */
+struct wire {
+    size_t room;   /* messages that it takes; then it is busy */
+    char lost;     /* a peer that is gone, or 0 */
+    char log[256]; /* peer and message, one character each */
+};
+
+static int wire_send(void *arg, struct message *message, struct frame *routing_id)
+{
+    struct wire *wire = arg;
+    const char peer = (char)frame_data(routing_id)[0];
+    if (peer == wire->lost)
+        return ERR_WORKER_LOST;
+    if (wire->room == 0)
+        return ERR_BUSY;
+    wire->room--;
+    const size_t at = strlen(wire->log);
+    wire->log[at] = peer;
+    wire->log[at + 1] = (char)frame_data(&message->frames[0])[0];
+    message_close(message);
+    return 0;
+}
+
+static int send_text(struct outbox *outbox, char peer, const char *text)
+{
+    struct message message;
+    struct frame routing_id;
+    message_init(&message);
+    message_add_copy(&message, text, strlen(text));
+    frame_init_copy(&routing_id, &peer, 1);
+    const int rc = outbox_send(outbox, &routing_id, &message);
+    assert_int_equal(message.count, 0);
+    frame_close(&routing_id);
+    return rc;
+}
+
+/* While the socket takes all, nothing is kept. */
+static void test_what_can_be_sent_is_sent_at_once(void **state)
+{
+    (void)state;
+    struct wire wire = {.room = 9};
+    struct outbox *outbox = outbox_new(&(struct outbox_options){.send = wire_send, .arg = &wire});
+    assert_int_equal(send_text(outbox, 'a', "1"), 0);
+    assert_int_equal(outbox_messages(outbox), 0);
+    assert_string_equal(wire.log, "a1");
+    outbox_destroy(&outbox);
+}
+
+/* What waits for a peer stays in order and before what comes later, even when there is room again;
+ * another peer is not held up. */
+static void test_the_order_to_a_peer_is_kept(void **state)
+{
+    (void)state;
+    struct wire wire = {0};
+    struct outbox *outbox = outbox_new(&(struct outbox_options){.send = wire_send, .arg = &wire});
+    assert_int_equal(send_text(outbox, 'a', "1"), 0);
+    assert_int_equal(send_text(outbox, 'a', "2"), 0);
+    wire.room = 2;
+    assert_int_equal(send_text(outbox, 'a', "3"), 0);
+    assert_int_equal(send_text(outbox, 'b', "1"), 0);
+    assert_string_equal(wire.log, "b1");
+    outbox_flush(outbox);
+    assert_string_equal(wire.log, "b1a1");
+    assert_int_equal(outbox_messages(outbox), 2);
+    wire.room = 9;
+    outbox_flush(outbox);
+    assert_string_equal(wire.log, "b1a1a2a3");
+    assert_int_equal(outbox_messages(outbox), 0);
+    assert_int_equal(outbox_bytes(outbox), 0);
+    outbox_destroy(&outbox);
+}
+
+/* A peer that is gone is reported: at once by send, else after a flush; its messages are dropped. */
+static void test_a_peer_that_is_gone_is_reported(void **state)
+{
+    (void)state;
+    struct wire wire = {.lost = 'x'};
+    struct outbox *outbox = outbox_new(&(struct outbox_options){.send = wire_send, .arg = &wire});
+    struct frame routing_id;
+    assert_int_equal(send_text(outbox, 'x', "1"), ERR_WORKER_LOST);
+    assert_int_equal(send_text(outbox, 'a', "1"), 0);
+    assert_int_equal(send_text(outbox, 'a', "2"), 0);
+    assert_int_equal(send_text(outbox, 'b', "1"), 0);
+    wire.lost = 'a';
+    outbox_flush(outbox);
+    assert_true(outbox_lost(outbox, &routing_id));
+    assert_true(frame_equals(&routing_id, "a", 1));
+    frame_close(&routing_id);
+    assert_false(outbox_lost(outbox, &routing_id));
+    assert_int_equal(outbox_messages(outbox), 1);
+    outbox_flush(outbox);
+    outbox_destroy(&outbox);
+}
+
+/* At each of its bounds a peer that does not read counts as gone, and all of its is dropped. */
+static void test_a_peer_that_does_not_read_is_gone_at_the_bound(void **state)
+{
+    (void)state;
+    static const struct outbox_options bounds[] = {{.peer_messages_max = 2},
+                                                   {.peer_bytes_max = 2 * 64 + 2 * 8},
+                                                   {.bytes_max = 3 * 64 + 3 * 8}};
+    for (size_t i = 0; i < 3; i++) {
+        struct wire wire = {0};
+        struct outbox_options options = bounds[i];
+        options.send = wire_send;
+        options.arg = &wire;
+        struct outbox *outbox = outbox_new(&options);
+        assert_int_equal(send_text(outbox, 'b', "12345678"), 0);
+        assert_int_equal(send_text(outbox, 'a', "12345678"), 0);
+        assert_int_equal(send_text(outbox, 'a', "12345678"), 0);
+        assert_int_equal(send_text(outbox, 'a', "12345678"), ERR_QUEUE_FULL);
+        assert_int_equal(outbox_messages(outbox), 1);
+        assert_int_equal(outbox_bytes(outbox), 64 + 8);
+        outbox_destroy(&outbox);
+    }
+}
+
+/* What is left at the end is freed. */
+static void test_an_outbox_may_be_destroyed_full(void **state)
+{
+    (void)state;
+    struct wire wire = {0};
+    struct outbox *outbox = outbox_new(&(struct outbox_options){.send = wire_send, .arg = &wire});
+    char text[1000];
+    memset(text, 'x', sizeof text);
+    text[sizeof text - 1] = '\0';
+    for (char peer = 'a'; peer < 'f'; peer++)
+        assert_int_equal(send_text(outbox, peer, text), 0);
+    wire.lost = 'a';
+    outbox_flush(outbox);
+    outbox_destroy(&outbox);
+    outbox_destroy(&outbox);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_can_be_sent_is_sent_at_once),
+        cmocka_unit_test(test_the_order_to_a_peer_is_kept),
+        cmocka_unit_test(test_a_peer_that_is_gone_is_reported),
+        cmocka_unit_test(test_a_peer_that_does_not_read_is_gone_at_the_bound),
+        cmocka_unit_test(test_an_outbox_may_be_destroyed_full),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
