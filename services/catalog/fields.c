@@ -22,19 +22,35 @@ static void fields_know(struct fields *self, const char *name)
     self->names[self->name_count++] = name;
 }
 
-void fields_init(struct fields *self, json_t *json, const char *array, size_t index)
+void fields_init(struct fields *self, json_t *request)
 {
-    *self = (struct fields){.object = json};
-    if (array != NULL) {
-        (void)snprintf(self->path, sizeof self->path, "%s[%zu]", array, index);
-    } else {
-        fields_know(self, "op");
-        fields_know(self, "request_id");
-        fields_know(self, "secret");
-    }
+    *self = (struct fields){.object = request};
+    fields_know(self, "op");
+    fields_know(self, "request_id");
+    fields_know(self, "secret");
+    if (!json_is_object(request))
+        fields_fail(self, "", "the request must be an object");
+}
+
+static void fields_init_part(struct fields *self, json_t *json)
+{
+    self->object = json;
     if (!json_is_object(json))
-        fields_fail(self, "",
-                    array != NULL ? "must be an object" : "the request must be an object");
+        fields_fail(self, "", "must be an object");
+}
+
+void fields_init_member(struct fields *self, json_t *json, const char *name)
+{
+    *self = (struct fields){0};
+    (void)snprintf(self->path, sizeof self->path, "%s", name);
+    fields_init_part(self, json);
+}
+
+void fields_init_element(struct fields *self, json_t *json, const char *name, size_t index)
+{
+    *self = (struct fields){0};
+    (void)snprintf(self->path, sizeof self->path, "%s[%zu]", name, index);
+    fields_init_part(self, json);
 }
 
 /* Keep the first failure: "lines[1].quantity must be ...". */

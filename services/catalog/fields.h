@@ -27,9 +27,11 @@ struct fields {
     char detail[320]; /* what was wrong, and where */
 };
 
-/* Read @json; @array and @index say where it stands ("lines", 1), or @array is NULL for a request
- * itself, which may also have op, request_id and secret. */
-void fields_init(struct fields *self, json_t *json, const char *array, size_t index);
+/* Read a request, which may also have op, request_id and secret. */
+void fields_init(struct fields *self, json_t *request);
+/* Read a part of one: the object that is member @name, or element @index of the array @name. */
+void fields_init_member(struct fields *self, json_t *json, const char *name);
+void fields_init_element(struct fields *self, json_t *json, const char *name, size_t index);
 
 /* An integer (a fraction of 0 or an exponent make it none) from @min to @max. False, and
  * @value untouched: it is wrong, or an optional one that is absent. */

@@ -102,7 +102,7 @@ static void catalog_audit(void *arg, struct node_call *call, json_t *request)
     struct catalog *self = arg;
     struct fields fields;
 
-    fields_init(&fields, request, NULL, 0);
+    fields_init(&fields, request);
     struct outcome *refusal = fields_outcome(&fields);
     if (refusal != NULL) {
         catalog_answer(self, &call, refusal);

@@ -282,7 +282,7 @@ struct outcome *read_answer(struct state *state, json_t *request, int64_t log_ti
     const char *name = json_string_value(json_object_get(request, "op"));
     struct reading reading = {.state = state, .log_time_ms = log_time_ms};
 
-    fields_init(&reading.fields, request, NULL, 0);
+    fields_init(&reading.fields, request);
     for (size_t i = 0; name != NULL && i < sizeof read_rows / sizeof read_rows[0]; i++)
         if (strcmp(read_rows[i].name, name) == 0)
             return read_rows[i].run(&reading);

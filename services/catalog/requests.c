@@ -50,8 +50,7 @@ static void read_rule(struct fields *fields, struct command_item *item)
     if (json_is_null(json))
         return;
     item->rule.active = true;
-    fields_init(&part, json, "restock", 0);
-    (void)snprintf(part.path, sizeof part.path, "restock");
+    fields_init_member(&part, json, "restock");
     fields_integer(&part, "threshold", 0, STOCK_MAX - QUANTITY_MAX, &item->rule.threshold);
     fields_integer(&part, "amount", 1, QUANTITY_MAX, &item->rule.amount);
     fields_integer(&part, "period_ms", 0, RESTOCK_PERIOD_MS_MAX, &item->rule.period_ms);
@@ -136,7 +135,7 @@ static size_t read_rows(struct fields *fields, struct command *command)
     command->rows = alloc_zero(command->count * sizeof command->rows[0]);
     for (size_t i = 0; i < command->count; i++) {
         struct fields row;
-        fields_init(&row, json_array_get(rows, i), "rows", i);
+        fields_init_element(&row, json_array_get(rows, i), "rows", i);
         read_item(&row, &command->rows[i]);
         if (fields_end(&row) != OK) {
             fields_fail_as(fields, &row);
@@ -176,7 +175,7 @@ static void read_lines(struct fields *fields, struct command *command)
     command->lines = alloc_zero(command->count * sizeof command->lines[0]);
     for (size_t i = 0; i < command->count; i++) {
         struct fields line;
-        fields_init(&line, json_array_get(lines, i), "lines", i);
+        fields_init_element(&line, json_array_get(lines, i), "lines", i);
         fields_integer(&line, "id", 1, ITEM_ID_MAX, &command->lines[i].id);
         fields_integer(&line, "quantity", 1, QUANTITY_MAX, &command->lines[i].quantity);
         (void)fields_end(&line);
@@ -247,7 +246,7 @@ struct outcome *request_read(json_t *request, struct command *command)
         return outcome_refuse(ERR_NOT_IMPLEMENTED, NULL, "there is no such operation");
 
     *command = (struct command){.op = row->op};
-    fields_init(&fields, request, NULL, 0);
+    fields_init(&fields, request);
     if (row->keyed) {
         fields_key(&fields, "key", &command->key);
         fields_integer(&fields, "stamp", 0, STAMP_MS_MAX, &command->stamp);

@@ -1,0 +1,332 @@
+/* The machine as the replica drives it: same entries, same tables; stopped anywhere, it goes on.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+/* link: catalog */
+#include "tests/unit/catalog_driver.h"
+
+#include <sys/wait.h>
+
+#include "services/catalog/audit.h"
+
+/* A little of everything; the log of it is the driver's. */
+static void write_history(struct driver *driver)
+{
+    for (int i = 1; i <= 20; i++)
+        add_item(driver, i, i);
+    expect(driver_write(driver,
+                        "{'op':'import','key':'i','stamp':0,'rows':[{'id':3,'title':'\xc3\x89',"
+                        "'topic':'t','stock':50},{'id':90,'title':'N','topic':'T'}],"
+                        "'default_price_cents':7,'default_stock':1}"),
+           OK);
+    expect(driver_write(driver, "{'op':'import','key':'j','stamp':0,'rows':[{'id':3,'title':'Z',"
+                                "'topic':'u'},{'id':91,'title':'N'}]}"),
+           ERR_INVALID);
+    for (int i = 1; i <= 30; i++) {
+        char key[32], lines[96];
+        driver->now_ms += i == 15 ? 3 * DAY_MS : HOUR_MS; /* then the first half is forgotten */
+        (void)snprintf(key, sizeof key, "buy-%d", i);
+        (void)snprintf(lines, sizeof lines, "[{'id':%d,'quantity':%d},{'id':%d,'quantity':1}]",
+                       1 + i % 20, 1 + i % 7, 1 + i * 3 % 20);
+        struct outcome *outcome = reserve(driver, key, driver->now_ms, lines);
+        bool granted = outcome->code == OK;
+        outcome_destroy(&outcome);
+        if (granted && i % 3 == 0)
+            expect(undo(driver, key, driver->now_ms, lines), OK);
+        if (i % 2 == 0)
+            expect(driver_write(driver, "{'op':'settle','keys':['%s','buy-%d']}", key, i / 2), OK);
+        if (i % 6 == 0)
+            expect(driver_write(driver, "{'op':'close','keys':['%s']}", key), OK);
+        if (i % 10 == 0)
+            expect(driver_write(driver, "{'op':'item_remove','key':'rm-%d','stamp':%lld,'id':%d}",
+                                i, (long long)driver->now_ms, i / 2),
+                   OK);
+    }
+}
+
+/* Apply entries of @log with an index above @after and up to @last, @batch to a transaction. */
+static void replay(struct driver *driver, const struct bytes_writer *log, uint64_t after,
+                   uint64_t last, uint64_t batch)
+{
+    struct bytes_reader reader;
+    uint64_t count = 0;
+    bytes_reader_init(&reader, log->data, log->size);
+    while (reader.size > 0) {
+        size_t size;
+        uint64_t index = bytes_get_u64(&reader);
+        int64_t log_time_ms = bytes_get_i64(&reader);
+        const uint8_t *data = bytes_get_blob(&reader, ENTRY_BYTES_MAX, &size);
+        if (index <= after || index > last)
+            continue;
+        if (count++ % batch == 0)
+            driver->interface.begin(driver->interface.self);
+        void *result = driver_apply_bytes(driver, index, log_time_ms, data, size);
+        driver->interface.release(driver->interface.self, result);
+        if (count % batch == 0)
+            driver->interface.commit(driver->interface.self);
+    }
+    if (count % batch != 0)
+        driver->interface.commit(driver->interface.self);
+}
+
+/* Two machines that applied the same entries hold the same rows, however the entries were
+ * batched. */
+static void test_the_same_entries_make_the_same_tables(void **state)
+{
+    struct driver *one = driver_new(), *other = driver_new();
+    (void)state;
+    write_history(one);
+    replay(other, &one->log, 0, one->index, 7);
+    char *a = driver_dump(one), *b = driver_dump(other);
+    assert_true(strlen(a) > 3000);
+    assert_null(strstr(a, "buy-9"));
+    assert_non_null(strstr(a, "buy-29"));
+    assert_string_equal(a, b);
+    free(a);
+    free(b);
+    driver_destroy(one);
+    driver_destroy(other);
+}
+
+/* Stopped after any entry and opened again, the machine says which was its last, and ends up with
+ * the same rows. */
+static void test_a_machine_goes_on_from_any_index(void **state)
+{
+    struct driver *one = driver_new();
+    (void)state;
+    write_history(one);
+    char *expected = driver_dump(one);
+    for (uint64_t stop = 1; stop < one->index; stop += 3) {
+        struct driver *other = driver_new();
+        replay(other, &one->log, 0, stop, 100);
+        driver_restart(other);
+        assert_int_equal(other->interface.applied(other->interface.self), stop);
+        replay(other, &one->log, stop, one->index, 5);
+        char *found = driver_dump(other);
+        assert_string_equal(found, expected);
+        free(found);
+        driver_destroy(other);
+    }
+    free(expected);
+    driver_destroy(one);
+}
+
+/* A machine that dies within a batch has nothing of it, and no more index than rows. */
+static void test_a_batch_is_whole_or_absent(void **state)
+{
+    struct driver *driver = driver_new();
+    (void)state;
+    add_item(driver, 1, 5);
+    char *before = driver_dump(driver);
+    pid_t child = fork();
+    if (child == 0) {
+        /* The connection may not be used across a fork: the child opens its own. */
+        struct driver *copy = alloc_zero(sizeof *copy);
+        memcpy(copy->path, driver->path, sizeof copy->path);
+        driver_start(copy);
+        copy->interface.begin(copy->interface.self);
+        struct bytes_writer bytes = {0};
+        const struct command add = {
+            .op = COMMAND_STOCK, .key = TEXT("k"), .item = {.id = 1}, .change = 5};
+        command_encode(&add, &bytes);
+        (void)driver_apply_bytes(copy, 2, 5, bytes.data, bytes.size);
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    driver_restart(driver);
+    char *after = driver_dump(driver);
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+    driver_destroy(driver);
+}
+
+/* How a child ends that applies these bytes. */
+static int status_of_applying(struct driver *driver, const void *data, size_t size)
+{
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        struct driver *copy = alloc_zero(sizeof *copy);
+        memcpy(copy->path, driver->path, sizeof copy->path);
+        driver_start(copy);
+        copy->interface.begin(copy->interface.self);
+        (void)driver_apply_bytes(copy, 100, 100, data, size);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* An entry of an unknown format, or a damaged one, is neither applied nor skipped: the process
+ * ends with status 5. */
+static void test_an_unknown_entry_ends_the_process(void **state)
+{
+    static const uint8_t tick_bytes[] = {1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, COMMAND_TICK};
+    uint8_t newer[sizeof tick_bytes];
+    struct driver *driver = driver_new();
+    (void)state;
+    memcpy(newer, tick_bytes, sizeof newer);
+    newer[0] = 2;
+    char *before = driver_dump(driver);
+    assert_int_equal(status_of_applying(driver, tick_bytes, sizeof tick_bytes), 0);
+    assert_int_equal(status_of_applying(driver, newer, sizeof newer), 5);
+    assert_int_equal(status_of_applying(driver, tick_bytes, sizeof tick_bytes - 1), 5);
+    char *after = driver_dump(driver);
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+    driver_destroy(driver);
+}
+
+/* A file of another version of the tables is thrown away: all of it is in the log. */
+static void test_a_file_of_another_version_is_begun_anew(void **state)
+{
+    struct driver *driver = driver_new();
+    sqlite3 *database = NULL;
+    (void)state;
+    add_item(driver, 1, 5);
+    machine_destroy(&driver->machine);
+    assert_int_equal(sqlite3_open(driver->path, &database), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(database, "PRAGMA user_version = 99", NULL, NULL, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_close(database), SQLITE_OK);
+    driver_start(driver);
+    assert_int_equal(driver->interface.applied(driver->interface.self), 0);
+    assert_int_equal(stock_of(driver, 1), -1);
+    driver_destroy(driver);
+}
+
+/* A file that is no database, or can't be made, is an error in words. */
+static void test_a_file_that_cant_be_opened_is_an_error(void **state)
+{
+    struct driver *driver = driver_new();
+    struct machine *machine = machine_new(NULL, NULL);
+    struct replica_machine interface;
+    char path[96];
+    char *error = NULL;
+    (void)state;
+
+    machine_interface(machine, &interface);
+    (void)snprintf(path, sizeof path, "%s/absent/state", driver->directory);
+    assert_int_equal(interface.open(machine, path, &error), ERR_STORAGE);
+    assert_non_null(strstr(error, path));
+    free(error);
+
+    (void)snprintf(path, sizeof path, "%s/noise", driver->directory);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    for (int i = 0; i < 4096; i++)
+        assert_int_equal(fputs("noise ", file) >= 0, 1);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(interface.open(machine, path, &error), ERR_CORRUPT);
+    assert_non_null(strstr(error, path));
+    free(error);
+    assert_int_equal(unlink(path), 0);
+    machine_destroy(&machine);
+    driver_destroy(driver);
+}
+
+static struct audit_result audit_of(struct audit *audit)
+{
+    struct audit_result result = {0};
+    assert_int_equal(audit_begin(audit), OK);
+    while (!audit_step(audit, &result))
+        assert_true(audit_is_under_way(audit));
+    assert_false(audit_is_under_way(audit));
+    return result;
+}
+
+/* An audit sums what there is, what was removed included, at one index. */
+static void test_an_audit_sums_over_all_items(void **state)
+{
+    struct driver *driver = driver_new();
+    struct audit *audit = audit_new(driver->path, NULL);
+    (void)state;
+    add_item(driver, 1, 5);
+    add_item(driver, 2, 7);
+    expect(reserve(driver, "k", 0, "[{'id':1,'quantity':2}]"), OK);
+    expect(driver_write(driver, "{'op':'item_remove','key':'r','stamp':0,'id':2}"), OK);
+    struct audit_result result = audit_of(audit);
+    assert_int_equal(result.items, 2);
+    assert_int_equal(result.initial, 12);
+    assert_int_equal(result.moved, -7);
+    assert_int_equal(result.sold, 2);
+    assert_int_equal(result.stock, 3);
+    assert_int_equal(result.violations, 0);
+    assert_int_equal(result.log_index, 4);
+    audit_destroy(&audit);
+    driver_destroy(driver);
+}
+
+/* It looks at the moment it began: what is sold between its slices does not show in it. */
+static void test_an_audit_looks_at_one_moment(void **state)
+{
+    struct driver *driver = driver_new();
+    struct audit *audit = audit_new(driver->path, NULL);
+    struct audit_result result = {0};
+    (void)state;
+    for (int i = 0; i < 9; i++) {
+        json_t *rows = json_array();
+        char key[16];
+        for (int j = 1; j <= IMPORT_ROWS_MAX; j++)
+            json_array_append_new(rows,
+                                  json_pack("{s:i,s:s,s:i,s:i}", "id", i * IMPORT_ROWS_MAX + j,
+                                            "title", "T", "price_cents", 1, "stock", 2));
+        (void)snprintf(key, sizeof key, "i%d", i);
+        expect(driver_submit(driver, json_pack("{s:s,s:s,s:i,s:o}", "op", "import", "key", key,
+                                               "stamp", 0, "rows", rows)),
+               OK);
+    }
+    assert_int_equal(audit_begin(audit), OK);
+    assert_false(audit_step(audit, &result));
+    expect(reserve(driver, "k", 0, "[{'id':1,'quantity':1},{'id':4500,'quantity':2}]"), OK);
+    assert_false(audit_step(audit, &result));
+    assert_true(audit_step(audit, &result));
+    assert_int_equal(result.items, 4500);
+    assert_int_equal(result.stock, 9000);
+    assert_int_equal(result.sold, 0);
+    assert_int_equal(result.log_index, 9);
+    result = audit_of(audit);
+    assert_int_equal(result.stock, 8997);
+    assert_int_equal(result.sold, 3);
+    audit_destroy(&audit);
+    driver_destroy(driver);
+}
+
+/* An item that breaks the law is counted. (Somebody changed the file behind our back.) */
+static void test_an_audit_counts_violations(void **state)
+{
+    struct driver *driver = driver_new();
+    struct audit *audit = audit_new(driver->path, NULL);
+    sqlite3 *database = NULL;
+    (void)state;
+    add_item(driver, 1, 5);
+    add_item(driver, 2, 5);
+    assert_int_equal(sqlite3_open(driver->path, &database), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(database, "UPDATE item SET stock = 6 WHERE id = 2", NULL, NULL, NULL),
+        SQLITE_OK);
+    assert_int_equal(sqlite3_close(database), SQLITE_OK);
+    assert_int_equal(audit_of(audit).violations, 1);
+    audit_destroy(&audit);
+    driver_destroy(driver);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_same_entries_make_the_same_tables),
+        cmocka_unit_test(test_a_machine_goes_on_from_any_index),
+        cmocka_unit_test(test_a_batch_is_whole_or_absent),
+        cmocka_unit_test(test_an_unknown_entry_ends_the_process),
+        cmocka_unit_test(test_a_file_of_another_version_is_begun_anew),
+        cmocka_unit_test(test_a_file_that_cant_be_opened_is_an_error),
+        cmocka_unit_test(test_an_audit_sums_over_all_items),
+        cmocka_unit_test(test_an_audit_looks_at_one_moment),
+        cmocka_unit_test(test_an_audit_counts_violations),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
