@@ -38,7 +38,7 @@ static void outcome_take(void *arg, int code, const uint8_t *body, size_t size)
     assert_true((body == NULL) == (size == 0));
     outcome->call_count++;
     outcome->code = code;
-    if (size > 0)
+    if (body != NULL)
         memcpy(outcome->body, body, size);
     outcome->body[size] = '\0';
 }
