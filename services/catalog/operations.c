@@ -36,9 +36,13 @@ struct waiting {
     bool keyed; /* its answer says whether it was replayed */
 };
 
+/* As answers say it. While the program ends, the replica goes first: then it stands still. */
 static int64_t catalog_log_time_ms(const struct catalog *self)
 {
-    return machine_log_time_ms(self->machine, replica_log_time_ms(node_replica(self->node)));
+    struct replica *replica = node_replica(self->node);
+    int64_t replica_ms =
+        replica != NULL ? replica_log_time_ms(replica) : state_now_ms(machine_state(self->machine));
+    return machine_log_time_ms(self->machine, replica_ms);
 }
 
 /* Answer with what it came to. The outcome is destroyed. */
