@@ -36,18 +36,22 @@ struct directory {
     bool space_low;     /* what came out */
 };
 
-int directory_sync_parent(const char *path, char **error)
+/* The directory that @path stands in, the caller's to free(). */
+static char *directory_parent(const char *path)
 {
-    char *parent = alloc_copy(path, strlen(path));
-    char *slash = strrchr(parent, '/');
-    int fd;
+    const char *slash = strrchr(path, '/');
 
     if (slash == NULL)
-        strcpy(parent, "."); /* fits: a file's name is not empty */
-    else
-        slash[slash == parent ? 1 : 0] = '\0';
-    fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        return alloc_copy(".", 1);
+    return alloc_copy(path, slash > path ? (size_t)(slash - path) : 1);
+}
+
+int directory_sync_parent(const char *path, char **error)
+{
+    char *parent = directory_parent(path);
+    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int result = fd >= 0 && fsync(fd) == 0 ? 0 : ERR_STORAGE;
+
     if (result != 0)
         *error = zsys_sprintf("directory %s can't be synced: %s", parent, strerror(errno));
     if (fd >= 0)

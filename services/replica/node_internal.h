@@ -52,8 +52,8 @@ struct node {
     int signal_fd;
 };
 
-/* A request has come to a port (bus_request_fn). */
-void node_call_receive(void *port, struct bus_request *request);
+/* A request has come to a port, @arg (bus_request_fn). */
+void node_call_receive(void *arg, struct bus_request *request);
 
 /* The operations of node.NAME. */
 extern const struct node_operation node_own_operations[];

@@ -6,6 +6,7 @@
 #include <czmq.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,31 +35,17 @@ char *files_path(const char *directory, const char *name)
     return zsys_sprintf("%s/%s", directory, name);
 }
 
-/* Remove what is in a directory of plain files and of directories of plain files. */
-static void files_empty_directory(const char *path, int depth)
-{
-    DIR *directory = opendir(path);
-    const struct dirent *entry;
-
-    files_check(directory != NULL, "open", path);
-    while ((entry = readdir(directory)) != NULL) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-            continue;
-        char *file = files_path(path, entry->d_name);
-        if (unlink(file) != 0) {
-            files_check(depth > 0, "remove", file);
-            files_empty_directory(file, depth - 1);
-            files_check(rmdir(file) == 0, "remove", file);
-        }
-        free(file);
-    }
-    closedir(directory);
-}
-
 void files_remove_directory(char **path_p)
 {
-    files_empty_directory(*path_p, 4);
-    files_check(rmdir(*path_p) == 0, "remove", *path_p);
+    char *roots[] = {*path_p, NULL};
+    FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    FTSENT *entry;
+
+    files_check(tree != NULL, "open", *path_p);
+    while ((entry = fts_read(tree)) != NULL)
+        if (entry->fts_info != FTS_D) /* a directory comes twice: before and after what is in it */
+            files_check(remove(entry->fts_accpath) == 0, "remove", entry->fts_path);
+    fts_close(tree);
     free(*path_p);
     *path_p = NULL;
 }
@@ -92,8 +79,11 @@ void files_copy(const char *from, const char *to)
 
 void files_copy_directory(const char *from, const char *to)
 {
-    if (mkdir(to, 0700) != 0)
-        files_empty_directory(to, 0);
+    if (files_exist(to)) {
+        char *old = zsys_sprintf("%s", to);
+        files_remove_directory(&old);
+    }
+    files_check(mkdir(to, 0700) == 0, "make", to);
     DIR *directory = opendir(from);
     const struct dirent *entry;
 
