@@ -314,6 +314,7 @@ static int config_read_file(const char *path, size_t size_max, char **text, size
     size_t got = 0;
     FILE *file = fopen(path, "re");
 
+    *status = (struct stat){0};
     if (file == NULL || fstat(fileno(file), status) != 0)
         why = strerror(errno);
     else if (!S_ISREG(status->st_mode))

@@ -274,13 +274,14 @@ static double metrics_cpu_seconds(void)
 /* Second number of /proc/self/statm, in pages (proc(5)). */
 static double metrics_resident_bytes(void)
 {
-    unsigned long size = 0, resident = 0;
+    char line[128] = "";
     FILE *file = fopen("/proc/self/statm", "re");
-    if (file != NULL && fscanf(file, "%lu %lu", &size, &resident) != 2)
-        resident = 0;
-    if (file != NULL)
-        fclose(file);
-    return (double)resident * (double)sysconf(_SC_PAGESIZE);
+    if (file == NULL)
+        return 0;
+    const char *read = fgets(line, sizeof line, file);
+    const char *second = read != NULL ? strchr(line, ' ') : NULL;
+    fclose(file);
+    return second != NULL ? (double)strtoul(second, NULL, 10) * (double)sysconf(_SC_PAGESIZE) : 0;
 }
 
 /* Entries of /proc/self/fd, less the one that this look opens. */

@@ -277,8 +277,8 @@ static int call_copy_head(struct http_call *call, const char *method, const char
         MHD_get_connection_values_n(call->mhd, MHD_HEADER_KIND, header_copy_next, &copy);
     }
     char *strings = call->text + copy.text_size;
-    memcpy(strings, method, strlen(method));
-    memcpy(strings + strlen(method) + 1, version, strlen(version));
+    memcpy(strings, method, strlen(method) + 1);
+    memcpy(strings + strlen(method) + 1, version, strlen(version) + 1);
     call->request = (struct http_request){
         .method = strings,
         .target = call->target,

@@ -18,21 +18,14 @@ struct node_service {
     struct bus_worker *worker;
 };
 
-static const char *node_state(const struct bridge *bridge)
-{
-    if (bridge->draining)
-        return "draining";
-    return readiness_is_ready(bridge->readiness) ? "ready" : "starting";
-}
-
 /* A bridge has no role and no log: what it doesn't have is null, not 0. */
 static json_t *node_status(struct bridge *bridge)
 {
     return json_pack("{s:s, s:s, s:n, s:s, s:i, s:n, s:n, s:n, s:n, s:n, s:n, s:s, s:s, s:I, s:o}",
                      "name", bridge->node->name, "kind", config_kind_name(bridge->node->kind),
-                     "role", "state", node_state(bridge), "pid", (int)getpid(), "term", "log_index",
-                     "commit_index", "applied_index", "lag", "last_contact_ms", "version",
-                     PYGMY_VERSION, "http", bridge->node->http, "requests",
+                     "role", "state", bridge->draining ? "draining" : "up", "pid", (int)getpid(),
+                     "term", "log_index", "commit_index", "applied_index", "lag", "last_contact_ms",
+                     "version", PYGMY_VERSION, "http", bridge->node->http, "requests",
                      (json_int_t)http_server_busy(bridge->server), "checks",
                      readiness_checks(bridge->readiness));
 }

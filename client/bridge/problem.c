@@ -17,11 +17,12 @@ static const char problem_unknown[] = "The outcome is unknown: it may have taken
                                       "same Idempotency-Key to find out; that is safe.";
 static const char problem_late[] = "There was no answer in time. To ask again is safe.";
 
-/* Members of ours, which those of a store's error must not replace. */
+/* Members of ours, which those of a store's error must not replace; and the log's time, which is
+ * between the store and us. */
 static bool problem_is_ours(const char *name)
 {
-    static const char *const names[] = {"type",   "title",    "status",
-                                        "detail", "instance", "request_id"};
+    static const char *const names[] = {"type",     "title",      "status",  "detail",
+                                        "instance", "request_id", "log_time"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(names[i], name) == 0)
             return true;

@@ -4,6 +4,7 @@
 #include "client/bridge/routes.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "broker/bus/err.h"
@@ -82,10 +83,9 @@ static void route_allow(char *allow, const char *method)
 {
     if (strstr(allow, method) != NULL)
         return;
-    assert(strlen(allow) + strlen(method) + 2 < ROUTE_ALLOW_BYTES);
-    if (allow[0] != '\0')
-        strcat(allow, ", ");
-    strcat(allow, method);
+    size_t len = strlen(allow);
+    int added = snprintf(allow + len, ROUTE_ALLOW_BYTES - len, "%s%s", len > 0 ? ", " : "", method);
+    assert((size_t)added < ROUTE_ALLOW_BYTES - len);
 }
 
 int routes_find(const struct route *routes, size_t count, const char *method, const char *path,

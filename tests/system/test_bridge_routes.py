@@ -241,11 +241,12 @@ def test_cancel(bridge):
 ])
 def test_refusals_of_the_store_become_problems(bridge, code, status, kind, members):
     """With the store's words and members, and without a Location."""
-    error = {"type": kind, "title": "...", "detail": "what was wrong", **members}
+    error = {"type": kind, "title": "...", "detail": "what was wrong", "log_time": 5, **members}
     bridge.bus.answers["buy"] = lambda request: (code, {"error": error})
     answer = bridge.post("/buy/7", {"quantity": 5})
     assert_problem(answer, status, kind, "what was wrong")
     assert {name: answer.json[name] for name in members} == members
+    assert "log_time" not in answer.json
     assert answer.headers["Location"] is None
     assert answer.headers["Idempotency-Key"] == bridge.bus.of("buy")[0]["key"]
 
@@ -462,7 +463,7 @@ def test_it_answers_on_the_bus(bridge):
     code, status = bridge.bus.ask("node.bridge-1", {"op": "status"})
     assert code == 0 and status["pid"] == bridge.process.pid
     assert (status["name"], status["kind"], status["role"], status["state"]) == (
-        "bridge-1", "bridge", None, "ready")
+        "bridge-1", "bridge", None, "up")
     assert status["term"] is None and status["log_index"] is None
     code, metrics = bridge.bus.ask("node.bridge-1", {"op": "metrics"})
     assert code == 0 and "pygmy_http_requests_total" in metrics["text"]
