@@ -33,8 +33,8 @@
 #define DAY_MS  (24 * HOUR_MS)
 
 struct driver {
-    char directory[64];
-    char path[80];
+    char directory[256];
+    char path[300];
     struct machine *machine;
     struct replica_machine interface;
     uint64_t index;          /* of the last entry */
@@ -55,7 +55,9 @@ static inline void driver_start(struct driver *self)
 static inline struct driver *driver_new(void)
 {
     struct driver *self = alloc_zero(sizeof *self);
-    (void)snprintf(self->directory, sizeof self->directory, "/tmp/pygmy-catalog-XXXXXX");
+    const char *folder = getenv("TMPDIR");
+    (void)snprintf(self->directory, sizeof self->directory, "%s/pygmy-catalog-XXXXXX",
+                   folder != NULL ? folder : "/tmp");
     assert_non_null(mkdtemp(self->directory));
     (void)snprintf(self->path, sizeof self->path, "%s/state", self->directory);
     self->now_ms = 1;
@@ -73,7 +75,7 @@ static inline void driver_restart(struct driver *self)
 static inline void driver_destroy(struct driver *self)
 {
     static const char *const suffixes[] = {"", "-wal", "-shm"};
-    char name[96];
+    char name[320];
     machine_destroy(&self->machine);
     for (size_t i = 0; i < 3; i++) {
         (void)snprintf(name, sizeof name, "%s%s", self->path, suffixes[i]);

@@ -205,7 +205,7 @@ static void test_a_file_that_cant_be_opened_is_an_error(void **state)
     struct driver *driver = driver_new();
     struct machine *machine = machine_new(NULL, NULL);
     struct replica_machine interface;
-    char path[96];
+    char path[320];
     char *error = NULL;
     (void)state;
 
