@@ -43,9 +43,10 @@ struct ticket {
 /* A step of a flow whose answer comes from the replica. */
 struct step {
     struct conductor *conductor;
-    uint64_t flow;
-    uint64_t number; /* of the order that is looked for */
-    char *key;       /* that it is looked for under; NULL for a command */
+    uint64_t call;
+    bool cancel; /* what is looked up: see saga_action */
+    uint64_t number;
+    char *key; /* NULL for a command */
 };
 
 /* ---- Answers to requests -------------------------------------------------- */
@@ -124,24 +125,25 @@ static void conductor_answer(struct conductor *self, const struct saga_action *a
 
 static void conductor_run(struct conductor *self);
 
-static void conductor_look_up(struct conductor *self, const struct saga_action *action)
+static void conductor_look_up(struct conductor *self, uint64_t call, bool cancel, const char *key,
+                              uint64_t number)
 {
     struct lookup lookup;
 
-    if (action->cancel)
-        lookup_cancel(&lookup, self->machine->orders, action->key, action->number);
+    if (cancel)
+        lookup_cancel(&lookup, self->machine->orders, key, number);
     else
-        lookup_buy(&lookup, self->machine->orders, action->key);
-    saga_looked(self->saga, action->flow, OK, &lookup.known, clock_ms());
+        lookup_buy(&lookup, self->machine->orders, key);
+    saga_looked(self->saga, call, OK, &lookup.known, clock_ms());
     lookup_close(&lookup);
 }
 
-static struct step *step_new(struct conductor *self, uint64_t flow)
+static struct step *step_new(struct conductor *self, uint64_t call)
 {
     struct step *step = alloc_zero(sizeof *step);
 
     step->conductor = self;
-    step->flow = flow;
+    step->call = call;
     return step;
 }
 
@@ -155,28 +157,27 @@ static void conductor_may_read(void *arg, int code)
 {
     struct step *step = arg;
     struct conductor *self = step->conductor;
-    struct lookup lookup = {0};
 
     if (code == OK)
-        lookup_cancel(&lookup, self->machine->orders, step->key, step->number);
-    saga_looked(self->saga, step->flow, code, &lookup.known, clock_ms());
-    lookup_close(&lookup);
+        conductor_look_up(self, step->call, step->cancel, step->key, step->number);
+    else
+        saga_looked(self->saga, step->call, code, NULL, clock_ms());
     step_free(step);
     conductor_run(self);
 }
 
 static void conductor_look_up_fresh(struct conductor *self, const struct saga_action *action)
 {
-    struct step *step = step_new(self, action->flow);
+    struct step *step = step_new(self, action->call);
     int code;
 
-    assert(action->cancel);
+    step->cancel = action->cancel;
     step->number = action->number;
     step->key = alloc_copy(action->key, strlen(action->key));
     code = replica_read(node_replica(self->node), conductor_may_read, step);
     if (code != OK) {
         step_free(step);
-        saga_looked(self->saga, action->flow, code, NULL, clock_ms());
+        saga_looked(self->saga, action->call, code, NULL, clock_ms());
     }
 }
 
@@ -190,10 +191,10 @@ static void conductor_applied(void *arg, int code, void *applied, replica_index 
 
     (void)index;
     if (result != NULL)
-        saga_applied(self->saga, step->flow, result->code, result->number, result->made,
+        saga_applied(self->saga, step->call, result->code, result->number, result->made,
                      clock_ms());
     else
-        saga_applied(self->saga, step->flow, code, 0, false, clock_ms());
+        saga_applied(self->saga, step->call, code, 0, false, clock_ms());
     machine_result_destroy(&result);
     step_free(step);
     conductor_run(self);
@@ -212,7 +213,7 @@ static void command_write(const struct saga_action *action, struct bytes_writer 
 
 static void conductor_submit(struct conductor *self, const struct saga_action *action)
 {
-    struct step *step = step_new(self, action->flow);
+    struct step *step = step_new(self, action->call);
     struct bytes_writer writer = {0};
     int code;
 
@@ -224,7 +225,7 @@ static void conductor_submit(struct conductor *self, const struct saga_action *a
         self->submitted = true;
     } else {
         step_free(step);
-        saga_applied(self->saga, action->flow, code, 0, false, clock_ms());
+        saga_applied(self->saga, action->call, code, 0, false, clock_ms());
     }
 }
 
@@ -239,41 +240,41 @@ static void conductor_lines(struct conductor *self, const struct saga_action *ac
     basket_read(&basket, &reader);
     assert(bytes_reader_done(&reader)); /* our own bytes, from a request or a table */
     if (action->type == SAGA_RESERVE)
-        catalog_client_reserve(self->catalog, action->flow, action->key, action->stamp, &basket);
+        catalog_client_reserve(self->catalog, action->call, action->key, action->stamp, &basket);
     else
-        catalog_client_undo(self->catalog, action->flow, action->key, action->stamp, &basket);
+        catalog_client_undo(self->catalog, action->call, action->key, action->stamp, &basket);
 }
 
 /* A grant that makes no sense is no answer: the outcome is unknown, and it is asked again. */
-static void conductor_granted(struct conductor *self, uint64_t flow, const json_t *body)
+static void conductor_granted(struct conductor *self, uint64_t call, const json_t *body)
 {
     struct bytes_writer writer = {0};
     struct grant grant;
 
     if (render_read_grant(body, &grant) == OK) {
         grant_write(&grant, &writer);
-        saga_reserved(self->saga, flow, OK, (struct saga_bytes){writer.data, writer.size},
+        saga_reserved(self->saga, call, OK, (struct saga_bytes){writer.data, writer.size},
                       clock_ms());
         bytes_writer_close(&writer);
     } else {
         log_write(node_log(self->node), LOG_LEVEL_ERROR, "a grant of the catalog makes no sense",
-                  LOG_UINT("flow", flow));
-        saga_reserved(self->saga, flow, ERR_UNKNOWN, (struct saga_bytes){0}, clock_ms());
+                  LOG_UINT("call", call));
+        saga_reserved(self->saga, call, ERR_UNKNOWN, (struct saga_bytes){0}, clock_ms());
     }
     grant_close(&grant);
 }
 
-static void conductor_reserved(struct conductor *self, uint64_t flow, int code, const json_t *body)
+static void conductor_reserved(struct conductor *self, uint64_t call, int code, const json_t *body)
 {
     const json_t *error = json_object_get(body, "error");
     char *words;
 
     if (code == OK) {
-        conductor_granted(self, flow, body);
+        conductor_granted(self, call, body);
         return;
     }
     words = error != NULL ? json_dumps(error, JSON_COMPACT) : NULL;
-    saga_reserved(self->saga, flow, code,
+    saga_reserved(self->saga, call, code,
                   (struct saga_bytes){(const uint8_t *)words, words != NULL ? strlen(words) : 0},
                   clock_ms());
     free(words);
@@ -321,7 +322,7 @@ static void conductor_scan(struct conductor *self, const struct saga_action *act
 
     saga_numbers(self->saga, &numbers);
     counts_numbers(&self->counts, &numbers);
-    catalog_client_scan(self->catalog, action->flow);
+    catalog_client_scan(self->catalog, action->call);
 }
 
 static void conductor_act(struct conductor *self, const struct saga_action *action)
@@ -331,7 +332,7 @@ static void conductor_act(struct conductor *self, const struct saga_action *acti
         if (action->fresh)
             conductor_look_up_fresh(self, action);
         else
-            conductor_look_up(self, action);
+            conductor_look_up(self, action->call, action->cancel, action->key, action->number);
         break;
     case SAGA_RESERVE:
     case SAGA_UNDO: conductor_lines(self, action); break;
@@ -339,10 +340,10 @@ static void conductor_act(struct conductor *self, const struct saga_action *acti
     case SAGA_CANCELLING:
     case SAGA_CANCELLED: conductor_submit(self, action); break;
     case SAGA_SETTLE:
-        catalog_client_settle(self->catalog, action->flow, action->keys, action->key_count);
+        catalog_client_settle(self->catalog, action->call, action->keys, action->key_count);
         break;
     case SAGA_CLOSE:
-        catalog_client_close(self->catalog, action->flow, action->keys, action->key_count);
+        catalog_client_close(self->catalog, action->call, action->keys, action->key_count);
         break;
     case SAGA_SCAN: conductor_scan(self, action); break;
     case SAGA_LIST: scan_list(self->machine->orders, self->saga); break;

@@ -2,11 +2,12 @@
  * and leadership. The steps themselves are in saga_buy.c and saga_cancel.c.
  *
  *   buy:     LOOKING -> RESERVING -> ORDERING -> (ended)
+ *                            \-> LOOKING (stamp too old)
  *   cancel:  LOOKING -> CANCELLING -> LOOKING -> UNDOING -> CONCLUDING -> (ended)
  *                    \-> WAITING -> LOOKING          \-> CANCELLING (stamp too old)
  *
  * A flow that a scan found begins at ORDERING or UNDOING. In each step a flow
- * either awaits one answer or backs off until retry_ms, never both.
+ * either awaits the answer of one call or backs off until retry_ms, never both.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "services/order/saga.h"
@@ -38,17 +39,17 @@ static void saga_bytes_free(struct saga_bytes *bytes)
     *bytes = (struct saga_bytes){0};
 }
 
-uint64_t saga_id(struct saga *self)
+uint64_t saga_call(struct saga *self)
 {
-    return ++self->last_id;
+    return ++self->last_call;
 }
 
-struct saga_action *saga_act(struct saga *self, enum saga_action_type type, uint64_t id)
+struct saga_action *saga_act(struct saga *self, enum saga_action_type type, uint64_t call)
 {
     struct saga_action *action = alloc_zero(sizeof *action);
 
     action->type = type;
-    action->flow = id;
+    action->call = call;
     zlistx_add_end(self->actions, action);
     return action;
 }
@@ -84,12 +85,12 @@ static void saga_action_drop(void **item)
 
 /* ---- Flows ---------------------------------------------------------------- */
 
-static size_t id_hash(const void *key)
+static size_t call_hash(const void *key)
 {
     return (size_t)(*(const uint64_t *)key * 0x9e3779b97f4a7c15ULL >> 16);
 }
 
-static int id_compare(const void *one, const void *other)
+static int call_compare(const void *one, const void *other)
 {
     uint64_t a = *(const uint64_t *)one;
     uint64_t b = *(const uint64_t *)other;
@@ -115,11 +116,31 @@ struct flow *saga_flow_of_key(struct saga *self, const char *key)
     return zhashx_lookup(self->by_key, key);
 }
 
-struct flow *saga_flow_awaiting(struct saga *self, uint64_t id, enum flow_step step)
+/* From here on the flow awaits the answer of a call. */
+static void flow_await(struct saga *self, struct flow *flow)
 {
-    struct flow *flow = zhashx_lookup(self->by_id, &id);
+    int rc;
 
-    return flow != NULL && flow->step == step && flow->retry_ms == 0 ? flow : NULL;
+    assert(flow->call == 0);
+    flow->call = saga_call(self);
+    rc = zhashx_insert(self->by_call, &flow->call, flow);
+    assert(rc == 0);
+}
+
+static void flow_await_no_more(struct saga *self, struct flow *flow)
+{
+    if (flow->call != 0)
+        zhashx_delete(self->by_call, &flow->call);
+    flow->call = 0;
+}
+
+struct flow *saga_flow_answered(struct saga *self, uint64_t call)
+{
+    struct flow *flow = zhashx_lookup(self->by_call, &call);
+
+    if (flow != NULL)
+        flow_await_no_more(self, flow);
+    return flow;
 }
 
 struct flow *saga_flow_new(struct saga *self, enum flow_kind kind, const char *key)
@@ -127,15 +148,12 @@ struct flow *saga_flow_new(struct saga *self, enum flow_kind kind, const char *k
     struct flow *flow = alloc_zero(sizeof *flow);
     int rc;
 
-    flow->id = saga_id(self);
     flow->kind = kind;
     flow->key = alloc_copy(key, strlen(key));
     flow->backoff_ms = SAGA_BACKOFF_MS_MIN;
     flow->handle = zlistx_add_end(self->flows, flow);
     rc = zhashx_insert(self->by_key, flow->key, flow);
     assert(rc == 0); /* S3 */
-    rc = zhashx_insert(self->by_id, &flow->id, flow);
-    assert(rc == 0);
     return flow;
 }
 
@@ -145,7 +163,7 @@ static void flow_remove(struct saga *self, struct flow *flow)
 
     assert(flow->ticket_count == 0); /* S6 */
     zhashx_delete(self->by_key, flow->key);
-    zhashx_delete(self->by_id, &flow->id);
+    flow_await_no_more(self, flow);
     zlistx_delete(self->flows, flow->handle);
     if (recovered)
         saga_scan_flow_ended(self);
@@ -156,7 +174,7 @@ static bool flow_step_allowed(const struct flow *flow, enum flow_step next)
 {
     static const unsigned buy[] = {
         [FLOW_LOOKING] = 1u << FLOW_RESERVING | 1u << FLOW_ORDERING,
-        [FLOW_RESERVING] = 1u << FLOW_ORDERING,
+        [FLOW_RESERVING] = 1u << FLOW_ORDERING | 1u << FLOW_LOOKING,
         [FLOW_CONCLUDING] = 0,
     };
     static const unsigned cancel[] = {
@@ -182,6 +200,9 @@ void flow_enter(struct saga *self, struct flow *flow, enum flow_step step)
     flow->step = step;
     flow->retry_ms = 0;
     flow->left_before = flow->left;
+    if (step == FLOW_WAITING)
+        return; /* for time to pass */
+    flow_await(self, flow);
     if (flow->kind == FLOW_BUY)
         flow_buy_act(self, flow);
     else
@@ -196,6 +217,7 @@ static void saga_due(struct saga *self, int64_t at_ms)
 
 void flow_back_off(struct saga *self, struct flow *flow, int64_t now_ms)
 {
+    assert(flow->call == 0);
     flow->retry_ms = now_ms + flow->backoff_ms;
     saga_due(self, flow->retry_ms);
     flow->backoff_ms *= 2;
@@ -300,13 +322,14 @@ struct flow *saga_admit(struct saga *self, const struct saga_ask *ask, enum flow
 
 /* ---- Answers that both kinds share ----------------------------------------- */
 
-void saga_looked(struct saga *self, uint64_t id, int code, const struct saga_known *known,
+void saga_looked(struct saga *self, uint64_t call, int code, const struct saga_known *known,
                  int64_t now_ms)
 {
-    struct flow *flow = saga_flow_awaiting(self, id, FLOW_LOOKING);
+    struct flow *flow = saga_flow_answered(self, call);
 
     if (flow == NULL)
         return;
+    assert(flow->step == FLOW_LOOKING);
     if (code != OK) {
         if (flow_not_attempted(self, flow))
             flow_back_off(self, flow, now_ms);
@@ -317,16 +340,16 @@ void saga_looked(struct saga *self, uint64_t id, int code, const struct saga_kno
     }
 }
 
-void saga_applied(struct saga *self, uint64_t id, int code, uint64_t number, bool made,
+void saga_applied(struct saga *self, uint64_t call, int code, uint64_t number, bool made,
                   int64_t now_ms)
 {
-    struct flow *flow = zhashx_lookup(self->by_id, &id);
+    struct flow *flow = saga_flow_answered(self, call);
 
-    if (flow == NULL || flow->retry_ms != 0)
+    if (flow == NULL)
         return;
-    if (flow->step == FLOW_ORDERING)
+    if (flow->kind == FLOW_BUY)
         flow_buy_applied(self, flow, code, number, made, now_ms);
-    else if (flow->step == FLOW_CANCELLING || flow->step == FLOW_CONCLUDING)
+    else
         flow_cancel_applied(self, flow, code, made, now_ms);
 }
 
@@ -405,11 +428,11 @@ struct saga *saga_new(void)
     self->by_key = zhashx_new();
     zhashx_set_key_duplicator(self->by_key, NULL);
     zhashx_set_key_destructor(self->by_key, NULL);
-    self->by_id = zhashx_new();
-    zhashx_set_key_duplicator(self->by_id, NULL);
-    zhashx_set_key_destructor(self->by_id, NULL);
-    zhashx_set_key_hasher(self->by_id, id_hash);
-    zhashx_set_key_comparator(self->by_id, id_compare);
+    self->by_call = zhashx_new();
+    zhashx_set_key_duplicator(self->by_call, NULL);
+    zhashx_set_key_destructor(self->by_call, NULL);
+    zhashx_set_key_hasher(self->by_call, call_hash);
+    zhashx_set_key_comparator(self->by_call, call_compare);
     batch_init(&self->settle, SAGA_SETTLE);
     batch_init(&self->close, SAGA_CLOSE);
     return self;
@@ -425,7 +448,7 @@ void saga_destroy(struct saga **self_p)
     batch_close(&self->settle);
     batch_close(&self->close);
     zhashx_destroy(&self->by_key);
-    zhashx_destroy(&self->by_id);
+    zhashx_destroy(&self->by_call);
     zlistx_destroy(&self->flows);
     zlistx_destroy(&self->actions);
     free(self);

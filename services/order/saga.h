@@ -3,12 +3,13 @@
  *
  * Pure: each function below is an event, told with the time; what is to be done
  * about it comes back as actions, in order, from saga_next(). It knows keys,
- * stamps and numbers; the content of a buy and a grant are bytes to it. Whoever
- * carries the actions out answers each call with exactly one event, at once or
- * later, by the number of the flow that the action names.
+ * stamps and numbers; the content of a buy and a grant are bytes to it. Most
+ * actions are *calls*: who carries one out answers it with one event, at once or
+ * later, by its number. A second answer to a call changes nothing.
  *
- * Words. A *flow* is one key under way: a buy or a cancel. A *ticket* is a
- * request that waits for a flow's outcome; several may wait for one.
+ * Words. A *flow* is one key under way: a buy or a cancel. It awaits one call at
+ * a time. A *ticket* is a request that waits for a flow's outcome; several may
+ * wait for one.
  *
  * Invariants
  *   S1  roll-forward only: nothing is denied but by the catalog's word or by the order tables.
@@ -69,15 +70,15 @@ struct saga_bytes {
 /* ---- Actions ------------------------------------------------------------ */
 
 enum saga_action_type {
-    SAGA_LOOK_UP, /* what the order tables know: saga_looked(). flow, cancel, key, number, fresh */
-    SAGA_RESERVE, /* to the catalog: saga_reserved(). flow, key, content, stamp */
-    SAGA_UNDO,    /* to the catalog: saga_undone(). flow, key (of the buy), content, stamp */
-    SAGA_ORDER,   /* into the order log: saga_applied(). flow, key, content, stamp, grant */
-    SAGA_CANCELLING, /* into the order log: saga_applied(). flow, key, number, stamp */
-    SAGA_CANCELLED,  /* into the order log: saga_applied(). flow, number */
-    SAGA_SETTLE,     /* to the catalog: saga_settled(). flow, keys */
-    SAGA_CLOSE,      /* to the catalog: saga_closed(). flow, keys */
-    SAGA_SCAN,       /* unsettled of the catalog: saga_scanned(). flow */
+    SAGA_LOOK_UP, /* what the order tables know: saga_looked(). call, cancel, key, number, fresh */
+    SAGA_RESERVE, /* to the catalog: saga_reserved(). call, key, content, stamp */
+    SAGA_UNDO,    /* to the catalog: saga_undone(). call, key (of the buy), content, stamp */
+    SAGA_ORDER,   /* into the order log: saga_applied(). call, key, content, stamp, grant */
+    SAGA_CANCELLING, /* into the order log: saga_applied(). call, key, number, stamp */
+    SAGA_CANCELLED,  /* into the order log: saga_applied(). call, number */
+    SAGA_SETTLE,     /* to the catalog: saga_settled(). call, keys */
+    SAGA_CLOSE,      /* to the catalog: saga_closed(). call, keys */
+    SAGA_SCAN,       /* unsettled of the catalog: saga_scanned(). call */
     SAGA_LIST,       /* orders that are cancelling, of the order tables: saga_listed() */
     SAGA_ANSWER,     /* ticket, cancel, code, number, replayed, error, log_time_ms */
 };
@@ -85,7 +86,7 @@ enum saga_action_type {
 /* What is to be done. Everything in it belongs to it. */
 struct saga_action {
     enum saga_action_type type;
-    uint64_t flow; /* to be given back with the event that answers this; never used twice */
+    uint64_t call; /* to be given back with the event that answers this; never used twice */
     bool cancel;   /* LOOK_UP, ANSWER: of a cancel, else of a buy */
     bool fresh;    /* LOOK_UP: by a linearizable read; else the tables as they are will do */
     char *key;     /* NUL-terminated */
@@ -137,7 +138,7 @@ void saga_cancel(struct saga *self, const struct saga_ask *ask, int64_t now_ms);
 
 /* ---- Events: answered --------------------------------------------------- */
 
-/* An answer to a flow that is no more, or that has gone on since, changes nothing. */
+/* An answer to a call of a flow that is no more changes nothing. */
 
 enum saga_state { SAGA_ABSENT, SAGA_ACTIVE, SAGA_IS_CANCELLING, SAGA_IS_CANCELLED };
 
@@ -155,25 +156,25 @@ struct saga_known {
 };
 
 /* @code  OK, or why the tables can't be read now */
-void saga_looked(struct saga *self, uint64_t flow, int code, const struct saga_known *known,
+void saga_looked(struct saga *self, uint64_t call, int code, const struct saga_known *known,
                  int64_t now_ms);
 
 /* @code   OK (granted), a denial, or an error of the way there
  * @body   of a grant: the grant; of a denial: the catalog's words; else empty */
-void saga_reserved(struct saga *self, uint64_t flow, int code, struct saga_bytes body,
+void saga_reserved(struct saga *self, uint64_t call, int code, struct saga_bytes body,
                    int64_t now_ms);
-void saga_undone(struct saga *self, uint64_t flow, int code, int64_t now_ms);
+void saga_undone(struct saga *self, uint64_t call, int code, int64_t now_ms);
 
 /* A command of ours was applied, refused or lost.
  *
  * @code    OK; ERR_KEY_REUSED for an ORDER whose key has an order of other content; or the log's
  * @number  of the order, for an ORDER
  * @made    whether the command changed something (else it was known before) */
-void saga_applied(struct saga *self, uint64_t flow, int code, uint64_t number, bool made,
+void saga_applied(struct saga *self, uint64_t call, int code, uint64_t number, bool made,
                   int64_t now_ms);
 
-void saga_settled(struct saga *self, uint64_t flow, int code, int64_t now_ms);
-void saga_closed(struct saga *self, uint64_t flow, int code, int64_t now_ms);
+void saga_settled(struct saga *self, uint64_t call, int code, int64_t now_ms);
+void saga_closed(struct saga *self, uint64_t call, int code, int64_t now_ms);
 
 /* A grant that the catalog calls unsettled, with what the order tables know of its key. */
 struct saga_grant {
@@ -192,7 +193,7 @@ struct saga_scan {
 };
 
 /* @scan  NULL when @code is not OK */
-void saga_scanned(struct saga *self, uint64_t flow, int code, const struct saga_scan *scan,
+void saga_scanned(struct saga *self, uint64_t call, int code, const struct saga_scan *scan,
                   int64_t now_ms);
 
 /* An order that is cancelling. */

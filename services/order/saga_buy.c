@@ -21,7 +21,7 @@ void saga_buy(struct saga *self, const struct saga_ask *ask, int64_t now_ms)
 
 static void flow_submit_order(struct saga *self, struct flow *flow)
 {
-    struct saga_action *action = saga_act(self, SAGA_ORDER, flow->id);
+    struct saga_action *action = saga_act(self, SAGA_ORDER, flow->call);
 
     assert(flow->grant.size > 0); /* S4: an order has a grant */
     action->key = alloc_copy(flow->key, strlen(flow->key));
@@ -33,7 +33,7 @@ static void flow_submit_order(struct saga *self, struct flow *flow)
 
 static void flow_reserve(struct saga *self, struct flow *flow)
 {
-    struct saga_action *action = saga_act(self, SAGA_RESERVE, flow->id);
+    struct saga_action *action = saga_act(self, SAGA_RESERVE, flow->call);
 
     action->key = alloc_copy(flow->key, strlen(flow->key));
     action->content = saga_bytes_copy(flow->content);
@@ -48,9 +48,10 @@ void flow_buy_act(struct saga *self, struct flow *flow)
     } else if (flow->step == FLOW_ORDERING) {
         flow_submit_order(self, flow);
     } else {
-        struct saga_action *action = saga_act(self, SAGA_LOOK_UP, flow->id);
+        struct saga_action *action = saga_act(self, SAGA_LOOK_UP, flow->call);
 
         assert(flow->step == FLOW_LOOKING);
+        action->fresh = flow->fresh;
         action->key = alloc_copy(flow->key, strlen(flow->key));
     }
 }
@@ -81,10 +82,22 @@ static bool buy_denial_is_momentary(int code)
     return code == ERR_INVALID || code == ERR_LIMIT;
 }
 
+/* "Too old, and not known" is also what the catalog says of an order made so long ago that it has
+ * forgotten the key; and a leader that was deposed without knowing it may not have that order in its
+ * tables. So it is told only when a linearizable read finds no order either. */
+static bool flow_must_look_again(const struct flow *flow, int code)
+{
+    return code == ERR_STAMP_OLD && !flow->fresh;
+}
+
 static void flow_reserve_denied(struct saga *self, struct flow *flow, int code,
                                 struct saga_bytes words, int64_t now_ms)
 {
-    if (buy_denial_is_final(code) || !flow->left_before)
+    if (flow_must_look_again(flow, code)) {
+        flow->left = flow->left_before;
+        flow->fresh = true;
+        flow_enter(self, flow, FLOW_LOOKING);
+    } else if (buy_denial_is_final(code) || !flow->left_before)
         flow_end(self, flow, code, 0, false, words);
     else if (flow->ticket_count == 0)
         flow_refuse(self, flow, code); /* nobody hears it; an early try's grant is the scan's */
@@ -92,12 +105,14 @@ static void flow_reserve_denied(struct saga *self, struct flow *flow, int code,
         flow_back_off(self, flow, now_ms);
 }
 
-void saga_reserved(struct saga *self, uint64_t id, int code, struct saga_bytes body, int64_t now_ms)
+void saga_reserved(struct saga *self, uint64_t call, int code, struct saga_bytes body,
+                   int64_t now_ms)
 {
-    struct flow *flow = saga_flow_awaiting(self, id, FLOW_RESERVING);
+    struct flow *flow = saga_flow_answered(self, call);
 
     if (flow == NULL)
         return;
+    assert(flow->step == FLOW_RESERVING);
     if (code == OK) {
         flow->grant = saga_bytes_copy(body);
         flow_enter(self, flow, FLOW_ORDERING);
@@ -112,6 +127,7 @@ void saga_reserved(struct saga *self, uint64_t id, int code, struct saga_bytes b
 void flow_buy_applied(struct saga *self, struct flow *flow, int code, uint64_t number, bool made,
                       int64_t now_ms)
 {
+    assert(flow->step == FLOW_ORDERING);
     if (code == OK) {
         batch_add(&self->settle, flow->key, now_ms);
         flow_end(self, flow, OK, number, !made, (struct saga_bytes){0});

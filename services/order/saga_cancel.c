@@ -24,7 +24,7 @@ void saga_cancel(struct saga *self, const struct saga_ask *ask, int64_t now_ms)
 
 static void flow_undo(struct saga *self, struct flow *flow)
 {
-    struct saga_action *action = saga_act(self, SAGA_UNDO, flow->id);
+    struct saga_action *action = saga_act(self, SAGA_UNDO, flow->call);
 
     assert(flow->order_key != NULL);
     action->key = alloc_copy(flow->order_key, strlen(flow->order_key));
@@ -36,23 +36,21 @@ void flow_cancel_act(struct saga *self, struct flow *flow)
 {
     struct saga_action *action;
 
-    if (flow->step == FLOW_WAITING)
-        return;
     if (flow->step == FLOW_UNDOING) {
         flow_undo(self, flow);
         return;
     }
     if (flow->step == FLOW_LOOKING) {
-        action = saga_act(self, SAGA_LOOK_UP, flow->id);
+        action = saga_act(self, SAGA_LOOK_UP, flow->call);
         action->cancel = true;
         action->fresh = flow->fresh;
     } else if (flow->step == FLOW_CANCELLING) {
-        action = saga_act(self, SAGA_CANCELLING, flow->id);
+        action = saga_act(self, SAGA_CANCELLING, flow->call);
         action->stamp = flow->stamp;
         flow->left = true;
     } else {
         assert(flow->step == FLOW_CONCLUDING);
-        action = saga_act(self, SAGA_CANCELLED, flow->id);
+        action = saga_act(self, SAGA_CANCELLED, flow->call);
     }
     action->key = alloc_copy(flow->key, strlen(flow->key));
     action->number = flow->number;
@@ -133,12 +131,13 @@ void flow_cancel_looked(struct saga *self, struct flow *flow, const struct saga_
         flow_end(self, flow, OK, known->number, !flow->acted, (struct saga_bytes){0});
 }
 
-void saga_undone(struct saga *self, uint64_t id, int code, int64_t now_ms)
+void saga_undone(struct saga *self, uint64_t call, int code, int64_t now_ms)
 {
-    struct flow *flow = saga_flow_awaiting(self, id, FLOW_UNDOING);
+    struct flow *flow = saga_flow_answered(self, call);
 
     if (flow == NULL)
         return;
+    assert(flow->step == FLOW_UNDOING);
     if (code == OK) {
         flow_enter(self, flow, FLOW_CONCLUDING);
     } else if (code == ERR_STAMP_OLD && self->log_time_ms > flow->stamp) {
@@ -166,7 +165,10 @@ void flow_cancel_applied(struct saga *self, struct flow *flow, int code, bool ma
 {
     if (flow->step == FLOW_CANCELLING) {
         flow_cancelling_applied(self, flow, code, made, now_ms);
-    } else if (code == OK) {
+        return;
+    }
+    assert(flow->step == FLOW_CONCLUDING);
+    if (code == OK) {
         batch_add(&self->close, flow->order_key, now_ms);
         flow_end(self, flow, OK, flow->number, !flow->acted, (struct saga_bytes){0});
     } else {

@@ -35,7 +35,7 @@ struct flow_ticket {
 };
 
 struct flow {
-    uint64_t id;
+    uint64_t call; /* that it awaits the answer of; 0: it backs off */
     enum flow_kind kind;
     enum flow_step step;
     char *key;
@@ -47,9 +47,9 @@ struct flow {
     bool left;          /* something may have taken effect, or may still */
     bool left_before;   /* the same without the try that is under way */
     bool acted;         /* cancel: a CANCELLING of this flow changed something: no replay */
-    bool fresh;         /* cancel: the look-up is to be a linearizable read */
+    bool fresh;         /* the look-up is to be a linearizable read */
     bool recovered;     /* begun by a scan */
-    int64_t retry_ms;   /* when to do the step again; 0: an answer is awaited */
+    int64_t retry_ms;   /* when to do the step again; 0: it awaits an answer */
     int64_t backoff_ms; /* the next pause */
     struct flow_ticket *tickets;
     size_t ticket_count;
@@ -65,11 +65,11 @@ struct batch {
 };
 
 struct saga {
-    zhashx_t *by_key; /* flows by key; owned by the list */
-    zhashx_t *by_id;  /* flows by &id */
-    zlistx_t *flows;  /* in the order of their beginning */
+    zhashx_t *by_key;  /* flows by key; owned by the list */
+    zhashx_t *by_call; /* flows by &call: those that await an answer */
+    zlistx_t *flows;   /* in the order of their beginning */
     zlistx_t *actions;
-    uint64_t last_id; /* of flows and calls */
+    uint64_t last_call;
     bool leader;
     int64_t log_time_ms; /* the catalog's, as last heard; -1: never */
     int64_t due_ms;      /* no deadline or retry of a flow is earlier; INT64_MAX: none */
@@ -88,15 +88,17 @@ struct saga {
 struct saga_bytes saga_bytes_copy(struct saga_bytes bytes);
 bool saga_bytes_equal(struct saga_bytes one, struct saga_bytes other);
 
-uint64_t saga_id(struct saga *self);
-/* Append an action of @type and return it for its fields to be filled with copies. */
-struct saga_action *saga_act(struct saga *self, enum saga_action_type type, uint64_t id);
+/* A number for a call. */
+uint64_t saga_call(struct saga *self);
+/* Append an action of @type and return it for its fields to be filled with copies. @call is 0 for
+ * one that is no call. */
+struct saga_action *saga_act(struct saga *self, enum saga_action_type type, uint64_t call);
 
 /* A new flow that has taken no step yet. @key has none. */
 struct flow *saga_flow_new(struct saga *self, enum flow_kind kind, const char *key);
 struct flow *saga_flow_of_key(struct saga *self, const char *key);
-/* The flow of that id if it is awaiting the answer of @step, else NULL. */
-struct flow *saga_flow_awaiting(struct saga *self, uint64_t id, enum flow_step step);
+/* The flow that awaits the answer of that call, which it awaits no more; NULL: nobody does. */
+struct flow *saga_flow_answered(struct saga *self, uint64_t call);
 
 /* Take a step: ask for its action and await the answer. */
 void flow_enter(struct saga *self, struct flow *flow, enum flow_step step);

@@ -46,7 +46,7 @@ void batch_add(struct batch *self, const char *key, int64_t now_ms)
 
 static void batch_send(struct saga *self, struct batch *batch)
 {
-    struct saga_action *action = saga_act(self, batch->type, saga_id(self));
+    struct saga_action *action = saga_act(self, batch->type, saga_call(self));
     size_t count = zlistx_size(batch->keys);
 
     if (count > KEYS_MAX)
@@ -54,7 +54,7 @@ static void batch_send(struct saga *self, struct batch *batch)
     action->keys = alloc_zero(count * sizeof action->keys[0]);
     while (action->key_count < count)
         action->keys[action->key_count++] = zlistx_detach(batch->keys, NULL);
-    batch->under_way = action->flow;
+    batch->under_way = action->call;
     /* What is left is as old as this batch: it goes as soon as this one is answered. */
 }
 
@@ -75,24 +75,24 @@ static void saga_scan_hurry(struct saga *self, int64_t now_ms)
 }
 
 /* Whether it took effect or not, its keys are not sent again: what is left the scan finds (S5). */
-static void batch_answered(struct saga *self, struct batch *batch, uint64_t id, int code,
+static void batch_answered(struct saga *self, struct batch *batch, uint64_t call, int code,
                            int64_t now_ms)
 {
-    if (id != batch->under_way)
+    if (call != batch->under_way)
         return;
     batch->under_way = 0;
     if (code == OK)
         saga_scan_hurry(self, now_ms);
 }
 
-void saga_settled(struct saga *self, uint64_t id, int code, int64_t now_ms)
+void saga_settled(struct saga *self, uint64_t call, int code, int64_t now_ms)
 {
-    batch_answered(self, &self->settle, id, code, now_ms);
+    batch_answered(self, &self->settle, call, code, now_ms);
 }
 
-void saga_closed(struct saga *self, uint64_t id, int code, int64_t now_ms)
+void saga_closed(struct saga *self, uint64_t call, int code, int64_t now_ms)
 {
-    batch_answered(self, &self->close, id, code, now_ms);
+    batch_answered(self, &self->close, call, code, now_ms);
 }
 
 /* ---- The scan ------------------------------------------------------------ */
@@ -120,7 +120,7 @@ void saga_scan_tick(struct saga *self, int64_t now_ms)
         return;
     self->scan_due_ms = now_ms + SCAN_PERIOD_MS;
     self->scan_again = false;
-    self->scan_under_way = saga_id(self);
+    self->scan_under_way = saga_call(self);
     saga_act(self, SAGA_SCAN, self->scan_under_way);
     saga_act(self, SAGA_LIST, 0);
 }
@@ -157,10 +157,10 @@ static void saga_scanned_grant(struct saga *self, const struct saga_grant *found
     }
 }
 
-void saga_scanned(struct saga *self, uint64_t id, int code, const struct saga_scan *scan,
+void saga_scanned(struct saga *self, uint64_t call, int code, const struct saga_scan *scan,
                   int64_t now_ms)
 {
-    if (id != self->scan_under_way)
+    if (call != self->scan_under_way)
         return;
     self->scan_under_way = 0;
     if (code != OK)

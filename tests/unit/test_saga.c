@@ -85,7 +85,7 @@ static int set_up(void **state)
     pass(self, 0);
     expect(self, SAGA_SCAN);
     saga_heard(self->saga, LOG_TIME);
-    saga_scanned(self->saga, self->action->flow, OK, &nothing, self->now_ms);
+    saga_scanned(self->saga, self->action->call, OK, &nothing, self->now_ms);
     expect(self, SAGA_LIST);
     expect_nothing(self);
     *state = self;
@@ -144,7 +144,7 @@ static void cancel(struct fixture *self, uint64_t ticket, const char *key, uint6
 
 static void looked(struct fixture *self, const struct saga_known *known)
 {
-    saga_looked(self->saga, expect(self, SAGA_LOOK_UP)->flow, OK, known, self->now_ms);
+    saga_looked(self->saga, expect(self, SAGA_LOOK_UP)->call, OK, known, self->now_ms);
 }
 
 static void looked_absent(struct fixture *self)
@@ -154,12 +154,12 @@ static void looked_absent(struct fixture *self)
 
 static void reserved(struct fixture *self, int code, const char *body)
 {
-    saga_reserved(self->saga, expect(self, SAGA_RESERVE)->flow, code, bytes(body), self->now_ms);
+    saga_reserved(self->saga, expect(self, SAGA_RESERVE)->call, code, bytes(body), self->now_ms);
 }
 
 static void ordered(struct fixture *self, int code, uint64_t number, bool made)
 {
-    saga_applied(self->saga, expect(self, SAGA_ORDER)->flow, code, number, made, self->now_ms);
+    saga_applied(self->saga, expect(self, SAGA_ORDER)->call, code, number, made, self->now_ms);
 }
 
 /* A buy as far as its RESERVE, which is the action last taken: its flow. */
@@ -167,7 +167,7 @@ static uint64_t buy_to_reserve(struct fixture *self, uint64_t ticket, const char
 {
     buy(self, ticket, key, "content");
     looked_absent(self);
-    return expect(self, SAGA_RESERVE)->flow;
+    return expect(self, SAGA_RESERVE)->call;
 }
 
 /* A whole buy. */
@@ -213,13 +213,13 @@ static void test_a_buy_is_reserved_then_ordered_then_answered(void **state)
     assert_string_equal(self->action->key, "key");
     assert_int_equal(self->action->stamp, STAMP);
     assert_true(bytes_are(self->action->content, "content"));
-    saga_reserved(self->saga, self->action->flow, OK, bytes("grant"), self->now_ms);
+    saga_reserved(self->saga, self->action->call, OK, bytes("grant"), self->now_ms);
     expect(self, SAGA_ORDER);
     assert_string_equal(self->action->key, "key");
     assert_int_equal(self->action->stamp, STAMP);
     assert_true(bytes_are(self->action->content, "content"));
     assert_true(bytes_are(self->action->grant, "grant"));
-    saga_applied(self->saga, self->action->flow, OK, 17, true, self->now_ms);
+    saga_applied(self->saga, self->action->call, OK, 17, true, self->now_ms);
     expect_order(self, 1, 17, false);
     assert_int_equal(self->action->log_time_ms, LOG_TIME);
     expect_nothing(self);
@@ -297,8 +297,7 @@ static void test_another_operation_of_a_running_key_is_refused(void **state)
 /* The catalog's denial goes to everybody who waits, in its own words, and ends the flow. */
 static void test_a_denial_is_passed_on_in_the_catalogs_words(void **state)
 {
-    static const int denials[] = {ERR_OUT_OF_STOCK, ERR_NOT_FOUND, ERR_KEY_REUSED, ERR_STAMP_OLD,
-                                  ERR_INVALID};
+    static const int denials[] = {ERR_OUT_OF_STOCK, ERR_NOT_FOUND, ERR_KEY_REUSED, ERR_INVALID};
     struct fixture *self = *state;
 
     for (size_t i = 0; i < sizeof denials / sizeof denials[0]; i++) {
@@ -312,6 +311,30 @@ static void test_a_denial_is_passed_on_in_the_catalogs_words(void **state)
         assert_true(bytes_are(self->action->error, "words"));
         expect_nothing(self);
     }
+}
+
+/* "Too old" is told when a linearizable read has found no order of the key either: the catalog may
+ * have forgotten the key of an order that old tables don't have. */
+static void test_a_stamp_is_too_old_only_after_a_linearizable_read(void **state)
+{
+    struct fixture *self = *state;
+
+    buy(self, 1, "key", "content");
+    looked_absent(self);
+    reserved(self, ERR_STAMP_OLD, "words");
+    assert_true(expect(self, SAGA_LOOK_UP)->fresh);
+    saga_looked(
+        self->saga, self->action->call, OK,
+        &(struct saga_known){.state = SAGA_ACTIVE, .number = 3, .content = bytes("content")},
+        self->now_ms);
+    expect_order(self, 1, 3, true);
+    buy(self, 2, "other", "content");
+    looked_absent(self);
+    reserved(self, ERR_STAMP_OLD, "words");
+    looked_absent(self);
+    reserved(self, ERR_STAMP_OLD, "words");
+    expect_answer(self, 2, ERR_STAMP_OLD);
+    assert_true(bytes_are(self->action->error, "words"));
 }
 
 /* No answer, or one that leaves it open, denies nothing: RESERVE goes out again, with the same
@@ -332,7 +355,7 @@ static void test_an_unknown_reserve_is_sent_again_with_the_same_stamp(void **sta
         pause *= 2;
     }
     assert_int_equal(expect(self, SAGA_RESERVE)->stamp, STAMP);
-    saga_reserved(self->saga, self->action->flow, OK, bytes("grant"), self->now_ms);
+    saga_reserved(self->saga, self->action->call, OK, bytes("grant"), self->now_ms);
     ordered(self, OK, 17, true);
     expect_order(self, 1, 17, false);
 }
@@ -346,7 +369,7 @@ static void test_a_deadline_after_reserve_is_unknown_and_the_buy_goes_on(void **
 
     buy_until(self, 1, "key", "content", self->now_ms + 100);
     looked_absent(self);
-    flow = expect(self, SAGA_RESERVE)->flow;
+    flow = expect(self, SAGA_RESERVE)->call;
     pass(self, 99);
     expect_nothing(self);
     pass(self, 1);
@@ -500,7 +523,7 @@ static void test_a_new_leadership_ignores_the_answers_of_the_last(void **state)
     uint64_t old_scan;
 
     pass(self, SCAN_PERIOD_MS);
-    old_scan = expect(self, SAGA_SCAN)->flow;
+    old_scan = expect(self, SAGA_SCAN)->call;
     expect(self, SAGA_LIST);
     saga_lead(self->saga, false, self->now_ms);
     expect_answer(self, 1, ERR_UNKNOWN);
@@ -509,7 +532,7 @@ static void test_a_new_leadership_ignores_the_answers_of_the_last(void **state)
     saga_scanned(self->saga, old_scan, OK, &scan, self->now_ms);
     expect_nothing(self);
     pass(self, 0);
-    assert_true(expect(self, SAGA_SCAN)->flow > old_scan);
+    assert_true(expect(self, SAGA_SCAN)->call > old_scan);
 }
 
 /* A request without time left is not begun. */
@@ -568,7 +591,7 @@ static void test_settle_is_lazy_and_in_batches(void **state)
     assert_int_equal(self->action->key_count, 2);
     assert_string_equal(self->action->keys[0], "one");
     assert_string_equal(self->action->keys[1], "two");
-    saga_settled(self->saga, self->action->flow, OK, self->now_ms);
+    saga_settled(self->saga, self->action->call, OK, self->now_ms);
     pass(self, SETTLE_WAIT_MS);
     expect_nothing(self);
 }
@@ -585,7 +608,7 @@ static void test_a_full_batch_does_not_wait(void **state)
         buy_through(self, i, key, i + 1);
     }
     pass(self, 0);
-    call = expect(self, SAGA_SETTLE)->flow;
+    call = expect(self, SAGA_SETTLE)->call;
     assert_int_equal(self->action->key_count, KEYS_MAX);
     pass(self, SETTLE_WAIT_MS);
     expect_nothing(self);
@@ -606,7 +629,7 @@ static void test_the_scan_orders_what_was_granted(void **state)
 
     pass(self, SCAN_PERIOD_MS);
     expect(self, SAGA_SCAN);
-    saga_scanned(self->saga, self->action->flow, OK, &scan, self->now_ms);
+    saga_scanned(self->saga, self->action->call, OK, &scan, self->now_ms);
     expect(self, SAGA_LIST);
     expect(self, SAGA_ORDER);
     assert_string_equal(self->action->key, "lost");
@@ -614,7 +637,7 @@ static void test_the_scan_orders_what_was_granted(void **state)
     assert_true(bytes_are(self->action->content, "content"));
     assert_true(bytes_are(self->action->grant, "grant"));
     buy(self, 1, "lost", "content"); /* its client asks again meanwhile */
-    saga_applied(self->saga, self->action->flow, OK, 17, true, self->now_ms);
+    saga_applied(self->saga, self->action->call, OK, 17, true, self->now_ms);
     expect_order(self, 1, 17, true);
     pass(self, SETTLE_WAIT_MS);
     assert_string_equal(expect(self, SAGA_SETTLE)->keys[0], "lost");
@@ -636,7 +659,7 @@ static void test_the_scan_settles_what_is_ordered_and_nothing_else(void **state)
     buy_to_reserve(self, 1, "running");
     pass(self, SCAN_PERIOD_MS);
     expect(self, SAGA_SCAN);
-    saga_scanned(self->saga, self->action->flow, OK, &scan, self->now_ms);
+    saga_scanned(self->saga, self->action->call, OK, &scan, self->now_ms);
     expect(self, SAGA_LIST);
     expect_nothing(self);
     pass(self, SETTLE_WAIT_MS);
@@ -657,12 +680,12 @@ static void test_a_scan_that_found_work_is_followed_at_once(void **state)
 
     pass(self, SCAN_PERIOD_MS);
     expect(self, SAGA_SCAN);
-    saga_scanned(self->saga, self->action->flow, OK, &scan, self->now_ms);
+    saga_scanned(self->saga, self->action->call, OK, &scan, self->now_ms);
     expect(self, SAGA_LIST);
     ordered(self, OK, 1, true);
     pass(self, SETTLE_WAIT_MS);
     expect(self, SAGA_SETTLE);
-    saga_settled(self->saga, self->action->flow, OK, self->now_ms);
+    saga_settled(self->saga, self->action->call, OK, self->now_ms);
     pass(self, 0);
     expect(self, SAGA_SCAN);
 }
@@ -674,7 +697,7 @@ static void test_one_scan_at_a_time(void **state)
     uint64_t call;
 
     pass(self, SCAN_PERIOD_MS);
-    call = expect(self, SAGA_SCAN)->flow;
+    call = expect(self, SAGA_SCAN)->call;
     expect(self, SAGA_LIST);
     pass(self, 3 * SCAN_PERIOD_MS);
     expect_nothing(self);
@@ -712,21 +735,21 @@ static void test_a_cancel_goes_through_both_logs(void **state)
     cancel(self, 1, "cancel", 7);
     assert_false(expect(self, SAGA_LOOK_UP)->fresh);
     assert_true(self->action->cancel);
-    saga_looked(self->saga, self->action->flow, OK,
+    saga_looked(self->saga, self->action->call, OK,
                 &(struct saga_known){.state = SAGA_ACTIVE, .number = 7}, self->now_ms);
     expect(self, SAGA_CANCELLING);
     assert_int_equal(self->action->number, 7);
     assert_string_equal(self->action->key, "cancel");
     assert_int_equal(self->action->stamp, STAMP);
-    saga_applied(self->saga, self->action->flow, OK, 7, true, self->now_ms);
+    saga_applied(self->saga, self->action->call, OK, 7, true, self->now_ms);
     looked_order(self, SAGA_IS_CANCELLING, true);
     expect(self, SAGA_UNDO);
     assert_string_equal(self->action->key, "buy");
     assert_int_equal(self->action->stamp, STAMP);
     assert_true(bytes_are(self->action->content, "content"));
-    saga_undone(self->saga, self->action->flow, OK, self->now_ms);
+    saga_undone(self->saga, self->action->call, OK, self->now_ms);
     assert_int_equal(expect(self, SAGA_CANCELLED)->number, 7);
-    saga_applied(self->saga, self->action->flow, OK, 7, true, self->now_ms);
+    saga_applied(self->saga, self->action->call, OK, 7, true, self->now_ms);
     expect_order(self, 1, 7, false);
     pass(self, SETTLE_WAIT_MS);
     assert_string_equal(expect(self, SAGA_CLOSE)->keys[0], "buy");
@@ -741,11 +764,11 @@ static void test_not_found_takes_a_linearizable_read(void **state)
     cancel(self, 1, "cancel", 7);
     looked_absent(self);
     assert_true(expect(self, SAGA_LOOK_UP)->fresh);
-    saga_looked(self->saga, self->action->flow, ERR_UNAVAILABLE, NULL, self->now_ms);
+    saga_looked(self->saga, self->action->call, ERR_UNAVAILABLE, NULL, self->now_ms);
     expect_nothing(self);
     pass(self, SAGA_BACKOFF_MS_MIN);
     assert_true(expect(self, SAGA_LOOK_UP)->fresh);
-    saga_looked(self->saga, self->action->flow, OK, &(struct saga_known){0}, self->now_ms);
+    saga_looked(self->saga, self->action->call, OK, &(struct saga_known){0}, self->now_ms);
     expect_answer(self, 1, ERR_NOT_FOUND);
 }
 
@@ -787,7 +810,7 @@ static void test_waiting_for_another_cancel_is_not_attempted(void **state)
     cancel_until(self, 1, "other", 7, STAMP, self->now_ms + 30);
     looked_order(self, SAGA_ACTIVE, false);
     expect(self, SAGA_CANCELLING);
-    saga_applied(self->saga, self->action->flow, OK, 7, false, self->now_ms);
+    saga_applied(self->saga, self->action->call, OK, 7, false, self->now_ms);
     looked_order(self, SAGA_IS_CANCELLING, false);
     pass(self, 30);
     expect_answer(self, 1, ERR_UNAVAILABLE);
@@ -816,7 +839,7 @@ static void test_an_unknown_cancelling_is_submitted_again(void **state)
 
     cancel_until(self, 1, "cancel", 7, STAMP, self->now_ms + 50);
     looked_order(self, SAGA_ACTIVE, false);
-    saga_applied(self->saga, expect(self, SAGA_CANCELLING)->flow, ERR_UNKNOWN, 0, false,
+    saga_applied(self->saga, expect(self, SAGA_CANCELLING)->call, ERR_UNKNOWN, 0, false,
                  self->now_ms);
     pass(self, SAGA_BACKOFF_MS_MIN);
     expect(self, SAGA_CANCELLING);
@@ -832,7 +855,7 @@ static void test_a_refused_cancelling_is_not_attempted(void **state)
 
     cancel_until(self, 1, "cancel", 7, STAMP, self->now_ms + 10);
     looked_order(self, SAGA_ACTIVE, false);
-    saga_applied(self->saga, expect(self, SAGA_CANCELLING)->flow, ERR_BUSY, 0, false, self->now_ms);
+    saga_applied(self->saga, expect(self, SAGA_CANCELLING)->call, ERR_BUSY, 0, false, self->now_ms);
     pass(self, 10);
     expect_answer(self, 1, ERR_UNAVAILABLE);
 }
@@ -880,11 +903,11 @@ static void test_an_undo_is_sent_until_it_is_answered(void **state)
     cancel(self, 1, "cancel", 7);
     looked_order(self, SAGA_IS_CANCELLING, true);
     for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
-        saga_undone(self->saga, expect(self, SAGA_UNDO)->flow, failures[i], self->now_ms);
+        saga_undone(self->saga, expect(self, SAGA_UNDO)->call, failures[i], self->now_ms);
         expect_nothing(self);
         pass(self, (int64_t)SAGA_BACKOFF_MS_MIN << i);
     }
-    saga_undone(self->saga, expect(self, SAGA_UNDO)->flow, OK, self->now_ms);
+    saga_undone(self->saga, expect(self, SAGA_UNDO)->call, OK, self->now_ms);
     expect(self, SAGA_CANCELLED);
 }
 
@@ -899,10 +922,10 @@ static void test_an_undo_that_is_too_old_is_stamped_anew_in_the_order_log(void *
     cancel(self, 1, "cancel", 7);
     looked(self, &known);
     saga_heard(self->saga, later);
-    saga_undone(self->saga, expect(self, SAGA_UNDO)->flow, ERR_STAMP_OLD, self->now_ms);
+    saga_undone(self->saga, expect(self, SAGA_UNDO)->call, ERR_STAMP_OLD, self->now_ms);
     assert_int_equal(expect(self, SAGA_CANCELLING)->stamp, later);
     assert_string_equal(self->action->key, "cancel");
-    saga_applied(self->saga, self->action->flow, OK, 7, false, self->now_ms);
+    saga_applied(self->saga, self->action->call, OK, 7, false, self->now_ms);
     known.cancel_stamp = later;
     looked(self, &known);
     assert_int_equal(expect(self, SAGA_UNDO)->stamp, later);
@@ -923,14 +946,14 @@ static void test_a_listed_cancel_goes_on(void **state)
     uint64_t flow;
 
     saga_listed(self->saga, &row, 1);
-    flow = expect(self, SAGA_UNDO)->flow;
+    flow = expect(self, SAGA_UNDO)->call;
     assert_string_equal(self->action->key, "buy");
     assert_int_equal(self->action->stamp, 99);
     saga_listed(self->saga, &row, 1); /* the next scan finds it again */
     cancel(self, 1, "cancel", 7);
     expect_nothing(self);
     saga_undone(self->saga, flow, OK, self->now_ms);
-    saga_applied(self->saga, expect(self, SAGA_CANCELLED)->flow, OK, 7, true, self->now_ms);
+    saga_applied(self->saga, expect(self, SAGA_CANCELLED)->call, OK, 7, true, self->now_ms);
     expect_order(self, 1, 7, true);
     pass(self, SETTLE_WAIT_MS);
     assert_string_equal(expect(self, SAGA_CLOSE)->keys[0], "buy");
@@ -945,7 +968,7 @@ static void test_the_scan_closes_releases_of_cancelled_orders(void **state)
 
     pass(self, SCAN_PERIOD_MS);
     expect(self, SAGA_SCAN);
-    saga_scanned(self->saga, self->action->flow, OK, &scan, self->now_ms);
+    saga_scanned(self->saga, self->action->call, OK, &scan, self->now_ms);
     expect(self, SAGA_LIST);
     pass(self, SETTLE_WAIT_MS);
     assert_string_equal(expect(self, SAGA_CLOSE)->keys[0], "buy");
@@ -963,6 +986,7 @@ int main(void)
         T(test_the_same_buy_at_the_same_time_joins),
         T(test_another_operation_of_a_running_key_is_refused),
         T(test_a_denial_is_passed_on_in_the_catalogs_words),
+        T(test_a_stamp_is_too_old_only_after_a_linearizable_read),
         T(test_an_unknown_reserve_is_sent_again_with_the_same_stamp),
         T(test_a_deadline_after_reserve_is_unknown_and_the_buy_goes_on),
         T(test_a_deadline_before_reserve_is_not_attempted),
