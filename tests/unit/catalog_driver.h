@@ -270,8 +270,8 @@ static inline char *driver_dump(struct driver *self)
         "SELECT * FROM item ORDER BY id",
         "SELECT * FROM topic ORDER BY name",
         "SELECT * FROM movement ORDER BY item, log_index",
-        "SELECT rowid, key, state, stamp, touched_ms, open_ms, code, hex(content), answer"
-        " FROM record ORDER BY key",
+        ("SELECT rowid, key, state, stamp, touched_ms, open_ms, code, hex(content), answer"
+         " FROM record ORDER BY key"),
         "SELECT * FROM temp.word ORDER BY term, doc, col, offset",
     };
     struct bytes_writer dump = {0};
