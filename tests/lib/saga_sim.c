@@ -10,6 +10,7 @@
 
 #include "broker/bus/err.h"
 #include "broker/bus/limits.h"
+#include "services/order/saga.h"
 
 #define OPS             MODEL_KEYS /* buys of one run; each may have cancels */
 #define SIM_CALLS_MAX   20000
