@@ -31,7 +31,7 @@ static const struct {
 } items_numbers[] = {{"price", "price_cents", 0, PRICE_CENTS_MAX},
                      {"stock", "stock", 0, STOCK_MAX},
                      {"year", "year", -YEAR_MAX, YEAR_MAX},
-                     {"version", "version", 1, ITEM_ID_MAX}};
+                     {"if-version", "version", 1, ITEM_ID_MAX}};
 
 static int items_take_texts(const struct cli *cli, json_t *fields)
 {
@@ -142,8 +142,8 @@ static const struct items_action {
 } items_actions[] = {
     {"add", " title price ", " title price authors topic year isbn currency stock ", false,
      items_ask_add},
-    {"edit", " ", " title price authors topic year isbn restock version ", true, items_ask_edit},
-    {"remove", " ", " version ", false, items_ask_remove},
+    {"edit", " ", " title price authors topic year isbn restock if-version ", true, items_ask_edit},
+    {"remove", " ", " if-version ", false, items_ask_remove},
 };
 
 static bool items_has_word(const char *words, const char *word)
@@ -165,7 +165,7 @@ static int items_check(const struct cli *cli, const struct items_action *action)
             return cli_usage(cli, "%s takes no --%s", action->name, option->name);
         if (!given && items_has_word(action->needs, option->name))
             return cli_usage(cli, "%s needs --%s", action->name, option->name);
-        count += given && strcmp(option->name, "version") != 0;
+        count += given && strcmp(option->name, "if-version") != 0;
     }
     if (action->needs_a_field && count == 0)
         return cli_usage(cli, "what shall be changed? See the options");
@@ -210,7 +210,7 @@ static const struct args_option items_options[] = {
     {"currency", "CODE", "three letters (USD); add only"},
     {"stock", "N", "pieces to begin with (0); add only"},
     {"restock", "RULE", "THRESHOLD:AMOUNT:TIME, such as 0:100:10s, or none; edit only"},
-    {"version", "N", "refuse when the item has another version by now"},
+    {"if-version", "N", "refuse when the item has another version by now"},
     WRITE_OPTION_KEY,
     {0},
 };

@@ -138,6 +138,8 @@ static void alarm_rang(void *arg);
 int pygmy_open(const struct pygmy_options *options, struct pygmy **self_p, char **error)
 {
     assert(options->endpoints == NULL || options->endpoint_count > 0);
+    /* Sockets are made later, and only the first would see to it that signals are caught. */
+    zsys_init();
     struct pygmy *self = alloc_zero(sizeof *self);
     self->loop_owned = options->loop == NULL;
     self->loop = self->loop_owned ? zloop_new() : options->loop;

@@ -174,10 +174,22 @@ static void test_every_verb_has_its_help(void **state)
         assert_true(usage > examples);
         const struct args_option *option = verbs[i]->options;
         for (; option != NULL && option->name != NULL; option++)
-            assert_non_null(strstr(usage, option->name));
+            assert_non_null(strstr(text, option->name));
         free(text);
     }
     free(all);
+}
+
+/* No verb has an option that all have: it would never be seen. */
+static void test_no_verb_hides_a_common_option(void **state)
+{
+    (void)state;
+    for (size_t i = 0; verbs[i] != NULL; i++) {
+        const struct args_option *own = verbs[i]->options;
+        for (; own != NULL && own->name != NULL; own++)
+            for (const struct args_option *common = args_common; common->name != NULL; common++)
+                assert_string_not_equal(own->name, common->name);
+    }
 }
 
 /* A completion script names every verb and every option; there is none for an unknown shell. */
@@ -213,6 +225,7 @@ int main(void)
         cmocka_unit_test(test_a_very_long_word_is_refused),
         cmocka_unit_test(test_distance_counts_slips),
         cmocka_unit_test(test_every_verb_has_its_help),
+        cmocka_unit_test(test_no_verb_hides_a_common_option),
         cmocka_unit_test(test_completion_knows_every_verb_and_option),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
