@@ -482,6 +482,8 @@ void dispatch_worker_lost(struct router *self, struct peer *worker)
     if (count > 0)
         router_tell(self, NOTE_REDISPATCHED, worker, service->name, count);
     dispatch_pump(self, service);
+    if (self->draining)
+        dispatch_drain(self);
 }
 
 void dispatch_client_lost(struct router *self, struct peer *client)

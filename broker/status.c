@@ -254,23 +254,58 @@ static void status_write(json_t *answer, struct bytes_writer *writer)
     json_decref(answer);
 }
 
+static void status_write_error(int code, const char *detail, struct bytes_writer *answer)
+{
+    status_write(json_pack("{s:{s:s, s:s, s:s}}", "error", "type", err_type(code), "title",
+                           err_title(code), "detail", detail),
+                 answer);
+}
+
+/* What is wrong with the form of a request, or NULL. */
+static const char *status_fault(json_t *request)
+{
+    const char *name;
+    json_t *value;
+    if (!json_is_object(request))
+        return "the body must be a JSON object without doubled members";
+    if (!json_is_string(json_object_get(request, "op")))
+        return "op must be a string";
+    json_object_foreach(request, name, value)
+    {
+        if (strcmp(name, "op") != 0 && strcmp(name, "request_id") != 0 &&
+            strcmp(name, "secret") != 0)
+            return "unknown member: only op, request_id and secret are known here";
+    }
+    return NULL;
+}
+
+static int status_answer_op(struct status *self, const char *op, int64_t now_ms,
+                            struct bytes_writer *answer)
+{
+    if (strcmp(op, "status") == 0) {
+        status_write(status_status(self), answer);
+    } else if (strcmp(op, "metrics") == 0) {
+        status_write(status_metrics(self, now_ms), answer);
+    } else if (strcmp(op, "ping") == 0) {
+        status_write(json_object(), answer);
+    } else {
+        status_write_error(ERR_NOT_IMPLEMENTED, "a broker knows status, metrics and ping", answer);
+        return ERR_NOT_IMPLEMENTED;
+    }
+    return OK;
+}
+
 int status_answer(struct status *self, const void *body, size_t size, int64_t now_ms,
                   struct bytes_writer *answer)
 {
     json_t *request = json_loadb(body, size, JSON_REJECT_DUPLICATES, NULL);
-    const char *op = json_string_value(json_object_get(request, "op"));
-    int code = OK;
-    if (op == NULL)
-        code = ERR_MALFORMED;
-    else if (strcmp(op, "status") == 0)
-        status_write(status_status(self), answer);
-    else if (strcmp(op, "metrics") == 0)
-        status_write(status_metrics(self, now_ms), answer);
+    const char *fault = status_fault(request);
+    int code = json_is_object(request) ? ERR_INVALID : ERR_MALFORMED;
+    if (fault == NULL)
+        code = status_answer_op(self, json_string_value(json_object_get(request, "op")), now_ms,
+                                answer);
     else
-        code = ERR_NOT_IMPLEMENTED;
+        status_write_error(code, fault, answer);
     json_decref(request);
-    if (code != OK)
-        status_write(json_pack("{s:s, s:s}", "type", err_type(code), "title", err_title(code)),
-                     answer);
     return code;
 }

@@ -27,9 +27,8 @@ struct status *status_new(const struct status_options *options);
 /* Accepts NULL. */
 void status_destroy(struct status **self_p);
 
-/* Answer a request's JSON body ({"op":"status"} or {"op":"metrics"}) into @answer, JSON as well.
- * Returns OK, ERR_MALFORMED (no JSON object with an op) or ERR_NOT_IMPLEMENTED, which is also what
- * the answer says. */
+/* Answer a request's JSON body ({"op": "status"}, "metrics" or "ping") into @answer, JSON as well.
+ * Returns OK, ERR_MALFORMED, ERR_INVALID or ERR_NOT_IMPLEMENTED, which is also what the answer says. */
 int status_answer(struct status *self, const void *body, size_t size, int64_t now_ms,
                   struct bytes_writer *answer);
 

@@ -85,10 +85,25 @@ static bool config_value_is_endpoint(const char *value)
                     : strspn(host, LOWER UPPER DIGITS ".-") == strlen(host);
 }
 
+/* A colon may only stand within brackets: a port has no meaning here, and would match nothing. */
+static bool config_value_is_host(const char *host, size_t size)
+{
+    bool brackets = size > 2 && host[0] == '[' && host[size - 1] == ']';
+    const char *set = brackets ? DIGITS "abcdefABCDEF:." : LOWER UPPER DIGITS ".-_";
+    return brackets ? strspn(host + 1, set) == size - 2 : strspn(host, set) == size;
+}
+
 static bool config_value_is_hosts(const char *value)
 {
-    return value[strspn(value, " ")] != '\0' &&
-           strspn(value, LOWER UPPER DIGITS ".-:[] ") == strlen(value);
+    bool any = false;
+    while (*value != '\0') {
+        size_t size = strcspn(value, " ");
+        if (size > 0 && !config_value_is_host(value, size))
+            return false;
+        any = any || size > 0;
+        value += size + (value[size] == ' ');
+    }
+    return any;
 }
 
 const char *config_value_check(enum config_value_kind kind, const char *value)
@@ -106,7 +121,8 @@ const char *config_value_check(enum config_value_kind kind, const char *value)
     case CONFIG_VALUE_ADDRESS:
         return config_value_is_address(value) ? NULL : "IPV4:PORT or [IPV6]:PORT";
     case CONFIG_VALUE_HOSTS:
-        return config_value_is_hosts(value) ? NULL : "host names, separated by blanks";
+        return config_value_is_hosts(value) ? NULL
+                                            : "host names without ports, separated by blanks";
     }
     return "something else";
 }

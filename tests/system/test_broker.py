@@ -210,13 +210,34 @@ def test_peers_are_sent_heartbeats(broker):
     wait_served(broker, b"plain")
     asker = PlainClient(broker.endpoint)
     asker.ask(b"plain", b"x")
-    plain.request()
+    address, body = plain.request()
     began = time.monotonic()
     ours.records(wanted=(bus.HEARTBEAT,))
     assert client.socket.poll(1000)
     assert bus.unpack(b"C", client.socket.recv_multipart())[0][0] == bus.HEARTBEAT
     assert time.monotonic() - began < 0.4
     assert plain.receive(1.0) == [b"MDPW01", b"\x04"]
+    plain.reply(address, *body)
+
+
+def test_the_broker_answers_for_itself(broker):
+    """node.NAME: status, metrics, ping; and what is wrong with other requests."""
+    worker = Worker(broker.endpoint, b"echo", credit=7, name=b"catalog-1")
+    wait_served(broker, b"echo")
+    worker.beat()
+    wait_until(lambda: broker.status()["services"][0]["workers"][0]["name"] == "catalog-1")
+    status = broker.status()
+    assert status["kind"] == "broker" and status["pid"] == broker.process.pid
+    assert status["services"][0]["workers"][0]["credit"] == 7
+    client = Client(broker.endpoint)
+    code, body = client.call("node.broker", {"op": "metrics"})
+    assert code == 0
+    assert 'pygmy_broker_workers{service="other",state="idle"} 1' in body["text"]
+    assert client.call("node.broker", {"op": "ping"}) == (0, {})
+    for request, code, slug in [({"op": "x"}, 12, "not-implemented"), ({"op": 1}, 200, "invalid"),
+                                ([], 7, "malformed"), ({"op": "ping", "y": 1}, 200, "invalid")]:
+        status, body = client.call("node.broker", request)
+        assert (status, body["error"]["type"]) == (code, slug)
 
 
 def test_a_broker_that_was_stopped_does_not_blame_its_peers(broker):
