@@ -19,14 +19,9 @@ void exchange_send(struct exchange *self, struct http_reply *reply)
 
 static struct http_reply *exchange_reply_to(const struct exchange *self, struct problem problem)
 {
-    const char *target = http_call_request(self->call)->target;
-    char *path = NULL;
+    const char *target = http_check_path(http_call_request(self->call)->target);
+    char *path = zsys_sprintf("%.*s", (int)strcspn(target, "?"), target);
 
-    /* Before its headers are there, a request has no target that could be told. */
-    if (target != NULL) {
-        target = http_check_path(target);
-        path = zsys_sprintf("%.*s", (int)strcspn(target, "?"), target);
-    }
     problem.instance = path;
     problem.request_id = self->request_id;
     problem.write = self->route != NULL && self->route->key != KEY_NONE;

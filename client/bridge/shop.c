@@ -51,22 +51,21 @@ void shop_search_topic(struct exchange *exchange)
 
 /* ---- Lookup ------------------------------------------------------------------------------- */
 
-/* An item with @etag; 304 without a body when the client has just that. */
-static struct http_reply *shop_item_reply(struct exchange *exchange, json_t *body, const char *etag)
+/* An item with @etag; 304 when the client has just that: its Content-Length is that of the item
+ * (RFC 9110, 8.6), the item itself is not sent. */
+static struct http_reply *shop_item_reply(struct exchange *exchange, json_t *body,
+                                          const char *etag)
 {
     const struct http_request *request = http_call_request(exchange->call);
+    struct http_reply *reply = exchange_member_reply(exchange, 200, body, "item");
     const struct http_header *known;
-    struct http_reply *reply = NULL;
 
+    if (reply->status != 200)
+        return reply;
+    http_reply_header(reply, "ETag", etag);
     for (size_t i = 0; (known = http_request_header(request, "If-None-Match", i)) != NULL; i++)
-        if (reply == NULL && etag_matches(known->value, known->value_len, etag))
-            reply = http_reply_new(304);
-    if (reply != NULL)
-        http_reply_header(reply, "Cache-Control", "no-cache");
-    else
-        reply = exchange_member_reply(exchange, 200, body, "item");
-    if (reply->status < 400)
-        http_reply_header(reply, "ETag", etag);
+        if (etag_matches(known->value, known->value_len, etag))
+            reply->status = 304;
     return reply;
 }
 

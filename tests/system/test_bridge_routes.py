@@ -114,12 +114,14 @@ def test_lookup_and_its_conditions(bridge):
     assert answer.status == 200 and answer.json == ITEM
     assert answer.headers["ETag"] == '"345"' and answer.headers["Cache-Control"] == "no-cache"
     assert asked(bridge) == ("catalog", {"op": "lookup", "id": 20001})
+    length = len(answer.body)
     for tags, status in [('"345"', 304), ('W/"345"', 304), ('"1", "345"', 304), ("*", 304),
                          ('"346"', 200), ("345", 200)]:
         answer = bridge.get("/lookup/20001", headers={"If-None-Match": tags})
         assert answer.status == status, tags
         assert answer.headers["ETag"] == '"345"'
         assert (answer.body == b"") == (status == 304)
+        assert int(answer.headers["Content-Length"]) == length
 
 
 def test_lookup_by_title(bridge):

@@ -251,6 +251,29 @@ def test_one_address_gets_so_many_connections(bridge):
     assert bridge.get("/healthz").status == 200
 
 
+def test_when_all_connections_are_taken_others_wait(bridge):
+    """Above the limit of all addresses a client waits in the kernel's queue until one has gone."""
+    connections = []
+    try:
+        for source in ("127.0.0.2", "127.0.0.3"):
+            connections += [connect_from(bridge, source) for _ in range(512)]
+        late = connect_from(bridge, "127.0.0.4")
+        late.sendall(b"GET /healthz HTTP/1.1\r\n" + LAST + b"\r\n")
+        assert no_answer_yet(late)
+        for connection in connections[:10]:
+            connection.close()
+        assert statuses(receive_all(late)) == [200]
+        late.close()
+    finally:
+        for connection in connections:
+            connection.close()
+    wait_until(lambda: bridge.metric("pygmy_http_connections") <= 1)
+
+
+def connect_from(bridge, source):
+    return socket.create_connection(("127.0.0.1", bridge.port_base), 15, (source, 0))
+
+
 def test_pipelined_requests_are_answered_in_order(bridge):
     """Three requests in one piece, three answers in their order."""
     received = bridge.raw(b"GET /version HTTP/1.1\r\n" + HOST + b"\r\n"

@@ -299,6 +299,12 @@ static void test_a_bad_value_is_refused(void **state)
         {HEAD "orders\n    order-1\n        id = 1.5\n        data = d\n        peer = tcp://h:1\n",
          ":8: orders/order-1/id: \"1.5\" is not good, it must be a whole number from 1 to "
          "1000000"},
+        {HEAD "bridges\n    b\n        http = 127.0.0.1:1\n        hosts = a.example b:80\n",
+         ":9: bridges/b/hosts: \"a.example b:80\" is not good, it must be host names without "
+         "ports, "
+         "separated by blanks"},
+        {HEAD "bridges\n    b\n        http = localhost:1\n",
+         ":8: bridges/b/http: \"localhost:1\" is not good, it must be IPV4:PORT or [IPV6]:PORT"},
         {HEAD "        publish = tcp://*:80\n",
          ":6: brokers/broker-1/publish: \"tcp://*:80\" is not good, it must be tcp://HOST:PORT or "
          "ipc://PATH"},
