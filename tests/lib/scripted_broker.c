@@ -5,9 +5,12 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -134,18 +137,33 @@ void scripted_broker_start(struct scripted_broker *self)
     zsock_set_linger(self->router, 0);
     zsock_set_sndhwm(self->router, 0);  /* what the test says is never dropped */
     zsock_set_rcvhwm(self->router, 10); /* a deaf broker is noticed soon */
-    /* Another thread of libzmq's may still be closing what was here before. */
-    int64_t end_ms = clock_ms() + SCRIPTED_RUN_MS_MAX;
-    while (zsock_bind(self->router, "%s", self->endpoint) == -1)
-        assert_true(errno == EADDRINUSE && clock_ms() < end_ms);
+    assert_int_not_equal(zsock_bind(self->router, "%s", self->endpoint), -1);
     snprintf(self->endpoint, sizeof self->endpoint, "%s", zsock_endpoint(self->router));
     zloop_reader(self->loop, self->router, scripted_ready, self);
 }
 
+/* Whether somebody listens at the broker's address. */
+static bool scripted_listens(const struct scripted_broker *self)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons((uint16_t)strtol(strrchr(self->endpoint, ':') + 1, NULL, 10));
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    int rc = connect(fd, (struct sockaddr *)&address, sizeof address);
+    close(fd);
+    return rc == 0;
+}
+
 void scripted_broker_stop(struct scripted_broker *self)
 {
+    int64_t end_ms = clock_ms() + SCRIPTED_RUN_MS_MAX;
+
     zloop_reader_end(self->loop, self->router);
     zsock_destroy(&self->router);
+    /* Another thread closes it, some time after that. */
+    while (scripted_listens(self))
+        assert_true(clock_ms() < end_ms);
     self->gone_count = zlistx_size(self->peers);
 }
 
@@ -158,7 +176,7 @@ struct scripted_broker *scripted_broker_new(zloop_t *loop, char side)
     self->records = zlistx_new();
     zlistx_set_destructor(self->peers, scripted_peer_free);
     zlistx_set_destructor(self->records, scripted_record_free);
-    snprintf(self->endpoint, sizeof self->endpoint, "tcp://127.0.0.1:*");
+    snprintf(self->endpoint, sizeof self->endpoint, "%s", SCRIPTED_ADDRESS);
     scripted_broker_start(self);
     zloop_timer(loop, HEARTBEAT_MS, 0, scripted_beat, self);
     return self;

@@ -12,6 +12,11 @@
 
 #include "broker/bus/pack.h"
 
+/* Any free port of the loopback below those that the system gives to outgoing connections
+ * (ip_local_port_range): one of those may be taken, while its listener is down, by the very
+ * connection that looks for it. */
+#define SCRIPTED_ADDRESS "tcp://127.0.0.1:![20000-32000]"
+
 /* A record that came, with copies of what it points to. */
 struct scripted_record {
     uint64_t peer;    /* number of the connection, from 1 in order of appearance */

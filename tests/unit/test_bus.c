@@ -20,6 +20,7 @@
 #include "broker/bus/err.h"
 #include "broker/bus/limits.h"
 #include "broker/bus/worker.h"
+#include "tests/lib/scripted_broker.h"
 
 #define REQUESTS   100000
 #define WINDOW     256
@@ -77,7 +78,7 @@ static void broker_kill(struct load *load)
 static void find_endpoint(struct load *load)
 {
     zsock_t *probe = zsock_new(ZMQ_ROUTER);
-    assert_int_not_equal(zsock_bind(probe, "tcp://127.0.0.1:*"), -1);
+    assert_int_not_equal(zsock_bind(probe, "%s", SCRIPTED_ADDRESS), -1);
     snprintf(load->endpoint, sizeof load->endpoint, "%s", zsock_endpoint(probe));
     zsock_destroy(&probe);
 }
