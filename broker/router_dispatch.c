@@ -21,7 +21,8 @@ static enum router_result result_of(int code)
     case ERR_EXPIRED: return RESULT_EXPIRED;
     case ERR_TIMEOUT: return RESULT_TIMEOUT;
     case ERR_WORKER_LOST: return RESULT_WORKER_LOST;
-    case ERR_TOO_LARGE: return RESULT_TOO_LARGE;
+    case ERR_TOO_LARGE:
+    case ERR_UNKNOWN: return RESULT_TOO_LARGE;
     case ERR_DRAINING: return RESULT_DRAINING;
     default: return RESULT_REFUSED;
     }
@@ -373,11 +374,12 @@ static void dispatch_not_leader(struct router *self, struct peer *worker, struct
     dispatch_pump(self, service);
 }
 
-/* Make @body the whole answer; 0, or ERR_TOO_LARGE. */
+/* Make @body the whole answer. One that is too large can't be passed on, but the work was done: its
+ * client may not conclude that nothing happened. Returns 0 or ERR_UNKNOWN. */
 static int dispatch_complete(struct router *self, struct request *request, struct body *body)
 {
     if (body->bytes > BODY_BYTES_MAX - request->collected.size)
-        return ERR_TOO_LARGE;
+        return ERR_UNKNOWN;
     if (request->collected.size > 0)
         request_collected_take(self->requests, request, body);
     return 0;
@@ -400,7 +402,7 @@ void dispatch_reply(struct router *self, struct peer *worker, uint64_t id, int s
     if (request->client == NULL) {
         dispatch_finish(self, request);
     } else if (dispatch_complete(self, request, body) != 0) {
-        dispatch_fail(self, request, ERR_TOO_LARGE);
+        dispatch_fail(self, request, ERR_UNKNOWN);
     } else {
         dispatch_count(self, request, status == OK ? RESULT_OK : RESULT_FAILED);
         dispatch_send_answer(self, request, status, body, false);
@@ -446,7 +448,7 @@ void dispatch_partial(struct router *self, struct peer *worker, uint64_t id, str
         request->partial_sent = true;
         dispatch_send_answer(self, request, OK, body, true);
     } else if (!request_collect(self->requests, request, body)) {
-        dispatch_fail_in_hand(self, request, ERR_TOO_LARGE);
+        dispatch_fail_in_hand(self, request, ERR_UNKNOWN);
     }
 }
 
