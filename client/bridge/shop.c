@@ -53,8 +53,7 @@ void shop_search_topic(struct exchange *exchange)
 
 /* An item with @etag; 304 when the client has just that: its Content-Length is that of the item
  * (RFC 9110, 8.6), the item itself is not sent. */
-static struct http_reply *shop_item_reply(struct exchange *exchange, json_t *body,
-                                          const char *etag)
+static struct http_reply *shop_item_reply(struct exchange *exchange, json_t *body, const char *etag)
 {
     const struct http_request *request = http_call_request(exchange->call);
     struct http_reply *reply = exchange_member_reply(exchange, 200, body, "item");
