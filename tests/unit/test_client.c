@@ -377,16 +377,23 @@ static void test_a_refusal_after_a_lost_attempt_is_not_definite(void **state)
     assert_int_equal(definite.code, ERR_OUT_OF_STOCK);
 }
 
-/* A broker that dies is noticed by the end of its connection, long before its silence. */
+/* A broker that dies is noticed by the end of its connection, long before its silence could be.
+ * The machine may be busy with other things once, but not each time. */
 static void test_the_end_of_the_connection_is_noticed_at_once(void **state)
 {
     struct fixture *fixture = *state;
+    int64_t shortest_ms = INT64_MAX;
 
-    scripted_run_until(fixture->loop, is_connected, fixture->client);
-    int64_t start_ms = clock_ms();
-    scripted_broker_stop(fixture->broker);
-    scripted_run_until(fixture->loop, is_not_connected, fixture->client);
-    assert_true(clock_ms() - start_ms < HEARTBEAT_GONE_MS - HEARTBEAT_MS - LINK_TICK_MS);
+    for (size_t life = 0; life < 5; life++) {
+        scripted_run_until(fixture->loop, is_connected, fixture->client);
+        int64_t start_ms = clock_ms();
+        scripted_broker_stop(fixture->broker);
+        scripted_run_until(fixture->loop, is_not_connected, fixture->client);
+        int64_t taken_ms = clock_ms() - start_ms;
+        shortest_ms = taken_ms < shortest_ms ? taken_ms : shortest_ms;
+        scripted_broker_start(fixture->broker);
+    }
+    assert_true(shortest_ms < HEARTBEAT_GONE_MS - HEARTBEAT_MS - LINK_TICK_MS);
 }
 
 /* A broker that is silent, with its connection standing, is gone after HEARTBEAT_GONE_MS, and a
