@@ -220,7 +220,8 @@ int cli_refused(const struct cli *self, const struct pygmy_reply *reply)
 
 int cli_wait(struct cli *self, struct pygmy_reply *reply)
 {
-    pygmy_wait(self->store, reply);
+    int code = pygmy_wait(self->store, reply);
+    self->unknown = err_is_unknown(code);
     if (!reply->done)
         return EXIT_INTERRUPTED;
     if (reply->code == OK)
@@ -233,8 +234,8 @@ int cli_wait(struct cli *self, struct pygmy_reply *reply)
 int cli_tell_key(const struct cli *self, int status, const char *key)
 {
     if (status == EXIT_UNANSWERED || status == EXIT_INTERRUPTED)
-        cli_error(self, "it may have been done or not; safe to repeat, once at most, with --key %s",
-                  key);
+        cli_error(self, "%s; it takes effect at most once when it is repeated with --key %s",
+                  self->unknown ? "it may have been done or not" : "nothing was done", key);
     return status;
 }
 

@@ -38,6 +38,7 @@ struct cli {
     bool out_is_tty; /* standard output */
     bool err_is_tty; /* standard error */
     int64_t timeout_ms;
+    bool unknown;              /* the last call that failed may have taken effect */
     struct pygmy *store;       /* NULL until cli_open() */
     zloop_t *loop;             /* of cli_open_loop(), else NULL */
     struct loop_end *loop_end; /* ends it */
@@ -88,8 +89,9 @@ int cli_run(struct cli *self);
 int cli_refused(const struct cli *self, const struct pygmy_reply *reply);
 int cli_exit_of(int code);
 
-/* After a write whose outcome is unknown (EXIT_UNANSWERED, EXIT_INTERRUPTED): tell the key that
- * makes its repetition safe. Other statuses say nothing. Returns @status. */
+/* After a write that was not answered (EXIT_UNANSWERED, EXIT_INTERRUPTED): tell whether it may have
+ * been done, and the key that makes its repetition safe. Other statuses say nothing. Returns
+ * @status. */
 int cli_tell_key(const struct cli *self, int status, const char *key);
 
 /* ---- Output ------------------------------------------------------------------ */

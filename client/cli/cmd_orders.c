@@ -41,7 +41,8 @@ static int orders_run(struct cli *cli)
     return status;
 }
 
-static const struct args_option orders_options[] = {PAGE_OPTIONS, {0}};
+static const struct args_option orders_options[] = {
+    PAGE_OPTION_LIMIT, PAGE_OPTION_CURSOR, PAGE_OPTION_ALL, {0}};
 
 const struct verb verb_orders = {
     .name = "orders",

@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <string.h>
 
 #include "broker/bus/clock.h"
 #include "broker/bus/limits.h"
@@ -17,7 +18,7 @@ static void ping_ask(struct cli *cli, const char *name, struct pygmy_reply *repl
 {
     char service[SERVICE_NAME_BYTES_MAX + 1] = "catalog";
     if (name != NULL)
-        snprintf(service, sizeof service, "node.%.*s", NODE_NAME_BYTES_MAX, name);
+        snprintf(service, sizeof service, "node.%s", name);
     pygmy_start(cli->store, &(struct pygmy_call){
                                 .service = service,
                                 .request = json_pack("{ss}", "op", name != NULL ? "ping" : "time"),
@@ -46,6 +47,8 @@ static int ping_run(struct cli *cli)
     const char *name = cli_operand(cli, 0);
     int64_t count = PINGS;
     int status = cli_option_number(cli, "count", 1, PINGS_MAX, &count);
+    if (status == EXIT_DONE && name != NULL && strlen(name) > NODE_NAME_BYTES_MAX)
+        status = cli_usage(cli, "NAME has at most %d characters", NODE_NAME_BYTES_MAX);
     if (status == EXIT_DONE)
         status = cli_open(cli);
     for (int64_t i = 0; i < count && status == EXIT_DONE; i++) {

@@ -1,9 +1,10 @@
 /* pygmy search: items by topic, words and author, or all of them.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
 #include <string.h>
 
-#include "broker/bus/alloc.h"
+#include "broker/bus/bytes.h"
 #include "client/cli/cli.h"
 #include "client/cli/page.h"
 #include "client/cli/show.h"
@@ -11,26 +12,18 @@
 
 #define SEARCH_WORDS_MAX 64
 
-struct search {
-    struct cli *cli;
-    char *query; /* the operands, one blank between them; NULL: none */
-    struct table *table;
-};
-
+/* The operands with a blank between them, the caller's to free(); NULL when there are none. */
 static char *search_join(const struct cli *cli)
 {
-    size_t size = 0;
-    for (size_t i = 0; cli_operand(cli, i) != NULL; i++)
-        size += strlen(cli_operand(cli, i)) + 1;
-    if (size == 0)
-        return NULL;
-    char *query = alloc_zero(size);
+    struct bytes_writer query = {0};
     for (size_t i = 0; cli_operand(cli, i) != NULL; i++) {
         if (i > 0)
-            strcat(query, " ");
-        strcat(query, cli_operand(cli, i));
+            bytes_put_u8(&query, ' ');
+        bytes_put_raw(&query, cli_operand(cli, i), strlen(cli_operand(cli, i)));
     }
-    return query;
+    if (query.size > 0)
+        bytes_put_u8(&query, '\0');
+    return (char *)query.data;
 }
 
 static void search_ask(struct cli *cli, const char *cursor, int limit, pygmy_done_fn *done,
@@ -73,7 +66,9 @@ static int search_run(struct cli *cli)
 static const struct args_option search_options[] = {
     {"topic", "TOPIC", "only items of this topic"},
     {"author", "WORDS", "only items with these words among the authors' names"},
-    PAGE_OPTIONS,
+    PAGE_OPTION_LIMIT,
+    PAGE_OPTION_CURSOR,
+    PAGE_OPTION_ALL,
     {0},
 };
 

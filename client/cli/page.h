@@ -6,12 +6,12 @@
 
 #include "client/cli/cli.h"
 
-/* The options of a verb with pages: --limit, --cursor, --all. */
-#define PAGE_OPTIONS                                                                               \
-    {"limit", "N", "rows of a page, 1 to 500 (50)"}, {"cursor", "CURSOR", "go on from there"},     \
-    {                                                                                              \
-        "all", NULL, "all pages; with --json one row on each line"                                 \
-    }
+/* The options of a verb with pages. */
+// clang-format off
+#define PAGE_OPTION_LIMIT {"limit", "N", "rows of a page, 1 to 500 (50)"}
+#define PAGE_OPTION_CURSOR {"cursor", "CURSOR", "go on from there"}
+#define PAGE_OPTION_ALL {"all", NULL, "all pages; with --json one row on each line"}
+// clang-format on
 
 struct page {
     struct cli *cli;

@@ -67,6 +67,7 @@ void table_number(struct table *self, int64_t number)
 
 size_t table_rows(const struct table *self)
 {
+    assert(self->column_count > 0);
     assert(self->cell_count % self->column_count == 0);
     return self->cell_count / self->column_count;
 }

@@ -485,17 +485,17 @@ static void call_begin(struct call *self)
     }
 }
 
-void pygmy_start(struct pygmy *self, const struct pygmy_call *from)
+void pygmy_start(struct pygmy *self, const struct pygmy_call *call)
 {
-    assert(from->service != NULL && from->done != NULL);
+    assert(call->service != NULL && call->done != NULL);
     bool full = pygmy_pending(self) >= CALLS_MAX;
-    struct call *call = call_new(self, from);
+    struct call *begun = call_new(self, call);
     const char *detail = NULL;
-    int code = full ? ERR_QUEUE_FULL : call_complete(call, from->request_id, &detail);
+    int code = full ? ERR_QUEUE_FULL : call_complete(begun, call->request_id, &detail);
     if (code != OK)
-        call_end_later(call, code, detail);
+        call_end_later(begun, code, detail);
     else
-        call_begin(call);
+        call_begin(begun);
 }
 
 /* ---- Waiting ----------------------------------------------------------------- */
