@@ -138,34 +138,50 @@ static void catalog_write_done(void *arg, int code, void *result, replica_index 
     free(waiting);
 }
 
-static void catalog_submit(struct catalog *self, struct node_call *call,
-                           const struct command *command)
+/* An import of long texts may not fit an entry, though each row is good. */
+static struct outcome *catalog_check_size(size_t size)
 {
-    struct bytes_writer bytes = {0};
-    struct waiting *waiting = waiting_new(self, call);
+    if (size <= ENTRY_BYTES_MAX)
+        return NULL;
+    return outcome_refuse(
+        ERR_TOO_LARGE, NULL,
+        "it takes %zu bytes in the log, at most %d are possible: send less at once", size,
+        ENTRY_BYTES_MAX);
+}
 
-    waiting->keyed = command->key.size > 0 && command->op != COMMAND_UNDO;
-    command_encode(command, &bytes);
-    int code = replica_submit(node_replica(self->node), bytes.data, bytes.size, catalog_write_done,
-                              waiting);
+/* Submit what was encoded. */
+static void catalog_submit(struct catalog *self, struct node_call *call, bool keyed,
+                           const struct bytes_writer *bytes)
+{
+    struct outcome *refusal = catalog_check_size(bytes->size);
+    if (refusal != NULL) {
+        catalog_answer(self, &call, refusal);
+        return;
+    }
+    struct waiting *waiting = waiting_new(self, call);
+    waiting->keyed = keyed;
+    int code = replica_submit(node_replica(self->node), bytes->data, bytes->size,
+                              catalog_write_done, waiting);
     if (code != OK) {
         free(waiting);
         catalog_refuse(self, &call, code);
     }
-    bytes_writer_close(&bytes);
 }
 
 static void catalog_write(void *arg, struct node_call *call, json_t *request)
 {
     struct catalog *self = arg;
     struct command command;
+    struct bytes_writer bytes = {0};
     struct outcome *refusal = request_read(request, &command);
 
     if (refusal != NULL) {
         catalog_answer(self, &call, refusal);
         return;
     }
-    catalog_submit(self, call, &command);
+    command_encode(&command, &bytes);
+    catalog_submit(self, call, command.key.size > 0 && command.op != COMMAND_UNDO, &bytes);
+    bytes_writer_close(&bytes);
     command_close(&command);
 }
 

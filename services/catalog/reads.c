@@ -268,23 +268,34 @@ static struct outcome *read_unsettled(struct reading *reading)
         reservations_unsettled(reading->state, reading->log_time_ms - older_ms, limit));
 }
 
+typedef struct outcome *read_fn(struct reading *reading);
+
 static const struct read_row {
     const char *name;
-    struct outcome *(*run)(struct reading *reading);
+    read_fn *run;
 } read_rows[] = {
     {"time", read_time},           {"lookup", read_lookup}, {"search", read_search},
     {"items", read_items},         {"topics", read_topics}, {"movements", read_movements},
     {"unsettled", read_unsettled},
 };
 
-struct outcome *read_answer(struct state *state, json_t *request, int64_t log_time_ms)
+static read_fn *read_find(json_t *request)
 {
     const char *name = json_string_value(json_object_get(request, "op"));
-    struct reading reading = {.state = state, .log_time_ms = log_time_ms};
-
-    fields_init(&reading.fields, request);
     for (size_t i = 0; name != NULL && i < sizeof read_rows / sizeof read_rows[0]; i++)
         if (strcmp(read_rows[i].name, name) == 0)
-            return read_rows[i].run(&reading);
-    return outcome_refuse(ERR_NOT_IMPLEMENTED, NULL, "there is no such operation");
+            return read_rows[i].run;
+    return NULL;
+}
+
+struct outcome *read_answer(struct state *state, json_t *request, int64_t log_time_ms)
+{
+    struct reading reading = {.state = state, .log_time_ms = log_time_ms};
+    read_fn *run = read_find(request);
+
+    fields_init(&reading.fields, request);
+    if (run == NULL)
+        return outcome_refuse(ERR_NOT_IMPLEMENTED, NULL, "there is no such operation");
+    /* cppcheck-suppress returnDanglingLifetime ; an outcome keeps nothing of the reading */
+    return run(&reading);
 }

@@ -16,7 +16,10 @@
 /* Of the tables; a file of another one is thrown away. */
 #define SQL_SCHEMA_VERSION 1
 /* Status of a process whose storage failed; nothing starts it again by itself. */
-#define SQL_EXIT_STATUS       5
+#define SQL_EXIT_STATUS 5
+
+/* Somebody else may look into the file and hold a lock for a moment: rather stall than end. */
+#define SQL_BUSY_MS           1000
 
 #define TEXT_OF(number)       #number
 #define TEXT_OF_VALUE(number) TEXT_OF(number)
@@ -111,6 +114,7 @@ static int sql_connect(const char *path, int flags, struct log *log, struct sql 
     struct sql *self = alloc_zero(sizeof *self);
     self->log = log;
     if (sqlite3_open_v2(path, &self->database, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK ||
+        sqlite3_busy_timeout(self->database, SQL_BUSY_MS) != SQLITE_OK ||
         sqlite3_exec(self->database, sql_settings, NULL, NULL, NULL) != SQLITE_OK) {
         int code = sql_failed(self, path, error);
         sql_close(&self);

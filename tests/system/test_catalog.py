@@ -8,7 +8,7 @@ from bus import Client, Unknown
 from cluster import wait_until
 from shop import assert_conserved, bus_endpoint
 
-OK, FORBIDDEN, OUT_OF_STOCK, INVALID = 0, 210, 202, 200
+OK, TOO_LARGE, INVALID, OUT_OF_STOCK, FORBIDDEN = 0, 6, 200, 202, 210
 
 
 class Catalog:
@@ -159,6 +159,17 @@ def test_a_bad_request_is_told_what_is_wrong(catalog):
         assert body["error"]["detail"] == detail
         assert "log_time" in body["error"]
     catalog.add(1)
+
+
+def test_an_import_that_fits_no_entry_is_refused(catalog):
+    """By its size in the log, whatever its rows; fewer at once go in."""
+    rows = [{"id": i, "title": "t" * 500, "authors": "a" * 400, "price_cents": 1}
+            for i in range(1, 301)]
+    status, body = catalog.client.call("catalog.leader", {
+        "op": "import", "key": "k", "stamp": 0, "secret": catalog.secret, "rows": rows})
+    assert status == TOO_LARGE and "send less at once" in body["error"]["detail"]
+    status, body = catalog.write("import", "k", rows=rows[:150])
+    assert status == OK and body["added"] == 150
 
 
 def test_log_time_goes_on(catalog):
