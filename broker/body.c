@@ -65,7 +65,7 @@ void body_join(struct body *self)
 {
     if (self->count == 1)
         return;
-    struct frame joined;
+    struct frame joined = {0};
     size_t at = 0;
     frame_init_size(&joined, self->bytes);
     for (size_t i = 0; i < self->count; i++) {

@@ -15,7 +15,7 @@
 
 static bool text_is(const char *data, size_t size, const char *text)
 {
-    return size == strlen(text) && memcmp(data, text, size) == 0;
+    return size == strlen(text) && (size == 0 || memcmp(data, text, size) == 0);
 }
 
 static bool text_begins(const char *data, size_t size, const char *prefix)

@@ -80,6 +80,7 @@ void member_worker(struct router *self, struct peer *peer, struct service *servi
 static void member_worker_leave(struct router *self, struct peer *worker)
 {
     struct service *service = worker->service;
+    assert(service != NULL);
     worker->leaving = true;
     ready_put(&service->ready, worker, 0);
     list_remove(&worker->rest_link);
