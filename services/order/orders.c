@@ -387,7 +387,7 @@ enum orders_outcome orders_cancel(struct orders *self, uint64_t number, const ch
     if (order.state == ORDER_ACTIVE) {
         orders_begin_cancel(self, &order, key, stamp);
         outcome = ORDERS_MADE;
-    } else if (strcmp(order.cancel_key, key) == 0) {
+    } else if (order.cancel_key != NULL && strcmp(order.cancel_key, key) == 0) {
         if (order.state == ORDER_CANCELLING && stamp > order.cancel_stamp)
             orders_set_cancel(self, number, key, stamp);
         outcome = ORDERS_KNOWN;

@@ -330,7 +330,8 @@ void saga_looked(struct saga *self, uint64_t call, int code, const struct saga_k
     if (flow == NULL)
         return;
     assert(flow->step == FLOW_LOOKING);
-    if (code != OK) {
+    assert((code == OK) == (known != NULL));
+    if (known == NULL) {
         if (flow_not_attempted(self, flow))
             flow_back_off(self, flow, now_ms);
     } else if (flow->kind == FLOW_BUY) {

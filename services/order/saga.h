@@ -15,6 +15,8 @@
  *   S1  roll-forward only: nothing is denied but by the catalog's word or by the order tables.
  *       Time never denies: at a ticket's deadline it is answered *unknown* when something of its
  *       flow may have taken effect, else *not attempted*, and the flow goes on.
+ *       ("Too old" of the catalog's is told only after a linearizable read of the tables: the catalog
+ *       forgets the key of an order in the end, and old tables may lack the order.)
  *   S2  a stamp passes from the client to the catalog unchanged. (The one stamp that is ever made
  *       here replaces one that the catalog refused as too old for the UNDO of an order that is
  *       cancelling, and goes through the order log first. That is safe: every stamp of an UNDO is
@@ -155,7 +157,7 @@ struct saga_known {
     int64_t cancel_stamp;  /* cancel: as recorded */
 };
 
-/* @code  OK, or why the tables can't be read now */
+/* @code   OK, or why the tables can't be read now: @known is NULL then */
 void saga_looked(struct saga *self, uint64_t call, int code, const struct saga_known *known,
                  int64_t now_ms);
 
@@ -176,13 +178,19 @@ void saga_applied(struct saga *self, uint64_t call, int code, uint64_t number, b
 void saga_settled(struct saga *self, uint64_t call, int code, int64_t now_ms);
 void saga_closed(struct saga *self, uint64_t call, int code, int64_t now_ms);
 
+enum saga_grant_order {
+    SAGA_UNORDERED,
+    SAGA_ORDERED,
+    SAGA_ORDERED_OTHERWISE, /* the key has an order of other content */
+};
+
 /* A grant that the catalog calls unsettled, with what the order tables know of its key. */
 struct saga_grant {
     const char *key;
     struct saga_bytes content;
     int64_t stamp;
     struct saga_bytes grant;
-    enum { SAGA_UNORDERED, SAGA_ORDERED, SAGA_ORDERED_OTHERWISE } order;
+    enum saga_grant_order order;
 };
 
 struct saga_scan {

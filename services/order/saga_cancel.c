@@ -57,9 +57,12 @@ void flow_cancel_act(struct saga *self, struct flow *flow)
 }
 
 /* What is wrong with a stamp by which a cancel is to begin, or OK. The catalog would refuse the
- * UNDO for it, when there is no way back any more. */
+ * UNDO for it, when there is no way back any more. ERR_UNAVAILABLE: log time is not known until the
+ * first scan's answer says it. */
 static int cancel_stamp_check(int64_t stamp, int64_t log_time_ms)
 {
+    if (log_time_ms < 0)
+        return ERR_UNAVAILABLE;
     if (stamp > log_time_ms + STAMP_AHEAD_MS_MAX)
         return ERR_INVALID;
     if (stamp < log_time_ms - STAMP_AGE_MS_MAX)
@@ -69,12 +72,13 @@ static int cancel_stamp_check(int64_t stamp, int64_t log_time_ms)
 
 static void flow_cancel_begin(struct saga *self, struct flow *flow, int64_t now_ms)
 {
-    int code = cancel_stamp_check(flow->stamp, self->log_time_ms);
+    int code = OK;
 
-    if (flow->left)
-        flow_enter(self, flow, FLOW_CANCELLING); /* was begun before, and judged then */
-    else if (self->log_time_ms < 0)
-        flow_back_off(self, flow, now_ms); /* until the first scan's answer says it */
+    /* One that was begun before was judged then, and may not be refused any more. */
+    if (!flow->left)
+        code = cancel_stamp_check(flow->stamp, self->log_time_ms);
+    if (code == ERR_UNAVAILABLE)
+        flow_back_off(self, flow, now_ms);
     else if (code != OK)
         flow_refuse(self, flow, code);
     else

@@ -27,7 +27,7 @@ static bool scan_key_valid(const json_t *key)
 
 /* ---- Grants --------------------------------------------------------------- */
 
-static int grant_order(struct orders *orders, const struct saga_grant *row)
+static enum saga_grant_order grant_order(struct orders *orders, const struct saga_grant *row)
 {
     struct order order;
     bool same;

@@ -110,9 +110,12 @@ static void key_text(char *text, int op, int cancel)
 
 static void key_parse(const char *text, int *op, int *cancel)
 {
-    int read = sscanf(text, "%d/%d", op, cancel);
+    char *rest;
 
-    assert(read == 2);
+    *op = (int)strtol(text, &rest, 10);
+    assert(*rest == '/');
+    *cancel = (int)strtol(rest + 1, &rest, 10);
+    assert(*rest == '\0');
 }
 
 static struct saga_bytes content_bytes(const struct content *content)
@@ -799,7 +802,7 @@ static void check_ops(struct sim *self)
         check(self, order == NULL || !op->denied, "denied, and sold all the same");
         check(self, op->number == 0 || (order != NULL && number == op->number),
               "an acknowledged order is lost");
-        check(self, op->cancelled < 0 || order->state == MADE_CANCELLED,
+        check(self, op->cancelled < 0 || (order != NULL && order->state == MADE_CANCELLED),
               "an acknowledged cancel is lost");
     }
 }
