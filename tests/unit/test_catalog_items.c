@@ -222,6 +222,26 @@ static void test_topics_are_limited(void **state)
     outcome_destroy(&outcome);
 }
 
+/* Only so many items may be present. (The count stands in for a million of them.) */
+static void test_items_are_limited(void **state)
+{
+    struct driver *driver = *state;
+    add_item(driver, 1, 1);
+    state_totals(driver_state(driver))->items = ITEMS_MAX;
+    expect_detail(driver_write(driver, "{'op':'item_add','key':'a','stamp':0,'id':2,'title':'T',"
+                                       "'price_cents':1}"),
+                  ERR_LIMIT, "the store holds 1000000 items already");
+    struct outcome *outcome = driver_write(
+        driver,
+        "{'op':'import','key':'i','stamp':0,'rows':[{'id':1,'title':'U'},{'id':2,'title':'T'}],"
+        "'default_price_cents':1}");
+    assert_int_equal(number_at(outcome, "row"), 1);
+    expect(outcome, ERR_LIMIT);
+    expect(driver_write(driver, "{'op':'item_edit','key':'e','stamp':0,'id':1,'title':'U'}"), OK);
+    expect(driver_write(driver, "{'op':'item_remove','key':'r','stamp':0,'id':1}"), OK);
+    add_item(driver, 2, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -237,6 +257,7 @@ int main(void)
         TEST(test_an_id_added_again_goes_on_with_its_history),
         TEST(test_movements_come_in_pages),
         TEST(test_topics_are_limited),
+        TEST(test_items_are_limited),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -321,6 +321,37 @@ static void test_unsettled_lists_what_waits(void **state)
     outcome_destroy(&outcome);
 }
 
+/* What waits with the longest titles is told in parts that the bus can carry. */
+static void test_unsettled_is_bounded_by_bytes(void **state)
+{
+    struct driver *driver = *state;
+    char title[TITLE_BYTES_MAX + 1], lines[ORDER_LINES_MAX * 32] = "[";
+    memset(title, 't', TITLE_BYTES_MAX);
+    title[TITLE_BYTES_MAX] = '\0';
+    for (int i = 0; i < ORDER_LINES_MAX; i++) {
+        char line[32];
+        expect(driver_write(driver,
+                            "{'op':'item_add','key':'t%d','stamp':0,'id':%d,'title':'%s',"
+                            "'price_cents':1,'stock':1000}",
+                            i, 100 + i, title),
+               OK);
+        (void)snprintf(line, sizeof line, "%s{'id':%d,'quantity':1}", i > 0 ? "," : "", 100 + i);
+        strcat(lines, line);
+    }
+    strcat(lines, "]");
+    for (int i = 0; i < 10; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "buy-%d", i);
+        expect(reserve(driver, key, 0, lines), OK);
+    }
+    struct outcome *outcome = driver_read(driver, "{'op':'unsettled','limit':500}");
+    size_t grants = json_array_size(json_object_get(outcome->body, "grants"));
+    char *text = take_text(outcome);
+    assert_in_range(grants, 2, 9);
+    assert_true(strlen(text) < BODY_BYTES_MAX * 3 / 4);
+    free(text);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -342,6 +373,7 @@ int main(void)
         TEST(test_an_undo_of_what_was_never_sold_is_refused),
         TEST(test_a_removed_item_takes_back_what_it_sold),
         TEST(test_unsettled_lists_what_waits),
+        TEST(test_unsettled_is_bounded_by_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
