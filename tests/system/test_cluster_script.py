@@ -337,7 +337,8 @@ def test_a_store_that_does_not_get_ready_is_taken_down_within_10_s(make):
 
 
 def test_a_wrong_configuration_fails_at_once_with_the_words_of_the_log(make):
-    store = make(up=False, does={"catalog-1": {"status": 2, "say": "cluster.conf:7: no such key"}})
+    refusing = {"status": 2, "say": "cluster.conf:7: no such key"}
+    store = make(up=False, does={"catalog-1": refusing, "bridge-1": {"not_ready": True}})
     began_at = time.monotonic()
     result = store.script("up", "--detach")
     assert time.monotonic() - began_at < 5
