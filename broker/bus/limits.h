@@ -12,12 +12,12 @@
 /* ---- Time ------------------------------------------------------------- */
 
 /* Between our own peers: five missed beats are 500 ms, well under what a fail-over may take. */
-#define HEARTBEAT_MS 100
+#define HEARTBEAT_MS      100
 #define HEARTBEAT_GONE_MS 500
 
 /* Peers whose pace we don't know: the strictest worker seen gives up after 1 s of silence, the
  * most patient family beats every 2.5 s and is gone after three. */
-#define HEARTBEAT_PLAIN_MS 500
+#define HEARTBEAT_PLAIN_MS      500
 #define HEARTBEAT_PLAIN_GONE_MS 7500
 
 /* A request that names no deadline gets this one. */
@@ -44,7 +44,7 @@
 #define BATCH_BYTES_MAX (64 * 1024)
 /* Credit a worker may ask for, and what our own ask for: 64 in flight reaches the knee of the
  * measured curve. */
-#define CREDIT_MAX 1024
+#define CREDIT_MAX     1024
 #define CREDIT_DEFAULT 64
 /* How often a request is given to a worker before it is called poison: ERR_WORKER_LOST. */
 #define ATTEMPTS_MAX 3
@@ -68,7 +68,7 @@
 /* A client's requests under way when its owner names no number, and the bytes of their bodies;
  * above either ERR_QUEUE_FULL. */
 #define CLIENT_REQUESTS_MAX 16384
-#define CLIENT_BYTES_MAX (64 * 1024 * 1024)
+#define CLIENT_BYTES_MAX    (64 * 1024 * 1024)
 /* How long a client waits for answers of a broker that is going away before it asks another. */
 #define CLIENT_LEAVE_MS HEARTBEAT_GONE_MS
 /* Bytes of requests in a worker's hands and of its answers that are not sent yet; a request above
@@ -100,13 +100,13 @@
  * these ERR_QUEUE_FULL. Counts are what the patient asynchronous clients in the wild send at once
  * (100,000); bytes are what a small machine can hold. */
 #define BROKER_REQUESTS_MAX (256 * 1024)
-#define BROKER_BYTES_MAX (256 * 1024 * 1024)
+#define BROKER_BYTES_MAX    (256 * 1024 * 1024)
 /* Of one client. */
 #define BROKER_CLIENT_REQUESTS_MAX (128 * 1024)
-#define BROKER_CLIENT_BYTES_MAX (64 * 1024 * 1024)
+#define BROKER_CLIENT_BYTES_MAX    (64 * 1024 * 1024)
 /* Waiting for one service. */
 #define BROKER_SERVICE_REQUESTS_MAX (128 * 1024)
-#define BROKER_SERVICE_BYTES_MAX (128 * 1024 * 1024)
+#define BROKER_SERVICE_BYTES_MAX    (128 * 1024 * 1024)
 
 /* Deadlines are kept to this, and the broker's timer turns at this pace. */
 #define WHEEL_TICK_MS 16
@@ -136,14 +136,14 @@
 /* Messages taken from a socket in one turn of the loop: enough that the turn's own cost does not
  * matter, few enough that timers keep their pace. */
 #define TURN_MESSAGES_MAX 1000
-/* The broker's high-water marks, in messages, for each connection and direction. Above it messages
- * wait in the outbox, by bytes. */
-#define BROKER_MESSAGES_MAX 1000
+/* The broker's high-water marks, in messages, for each connection and direction: libzmq counts no
+ * bytes, so this is also up to so many MiB. What is beyond waits in the outbox, by bytes. */
+#define BROKER_MESSAGES_MAX 128
 /* What may wait for one peer that does not read, and for all; at the bound the peer counts as gone.
  * The count is that of its requests. Each frame counts 64 bytes beside its own. */
 #define OUTBOX_PEER_MESSAGES_MAX BROKER_CLIENT_REQUESTS_MAX
-#define OUTBOX_PEER_BYTES_MAX (64 * 1024 * 1024)
-#define OUTBOX_BYTES_MAX (256 * 1024 * 1024)
+#define OUTBOX_PEER_BYTES_MAX    (64 * 1024 * 1024)
+#define OUTBOX_BYTES_MAX         (256 * 1024 * 1024)
 /* The feed's high-water marks, in messages, for each publisher and subscriber: seconds of feed. What
  * is beyond is dropped for that subscriber. */
 #define RELAY_MESSAGES_MAX 10000
@@ -152,21 +152,21 @@
 
 /* ---- The store -------------------------------------------------------- */
 
-#define QUANTITY_MAX 1000000
-#define STOCK_MAX 1000000000
+#define QUANTITY_MAX    1000000
+#define STOCK_MAX       1000000000
 #define PRICE_CENTS_MAX 1000000000
 /* Lines of one order: its record must fit a log entry with room to spare. */
-#define ORDER_LINES_MAX 100
-#define KEY_BYTES_MAX 255
-#define TITLE_BYTES_MAX 512
+#define ORDER_LINES_MAX   100
+#define KEY_BYTES_MAX     255
+#define TITLE_BYTES_MAX   512
 #define AUTHORS_BYTES_MAX 1024
-#define TOPIC_BYTES_MAX 64
-#define ISBN_BYTES_MAX 32
-#define REASON_BYTES_MAX 256
-#define QUERY_BYTES_MAX 256
+#define TOPIC_BYTES_MAX   64
+#define ISBN_BYTES_MAX    32
+#define REASON_BYTES_MAX  256
+#define QUERY_BYTES_MAX   256
 /* Page of a list. */
 #define PAGE_DEFAULT 50
-#define PAGE_MAX 500
+#define PAGE_MAX     500
 /* Rows of one import entry: 10,000 in one would hold a loop for 50 to 100 ms. */
 #define IMPORT_ROWS_MAX 500
 
@@ -185,9 +185,9 @@
 #define STAMP_FRESH_MS (60 * 60 * 1000)
 /* A catalog's CSV file: three million rows of real books would fit, and its copy in memory is
  * bounded. Fields and columns are bounded so that an unclosed quote is found early. */
-#define CSV_FILE_BYTES_MAX (256 * 1024 * 1024)
+#define CSV_FILE_BYTES_MAX  (256 * 1024 * 1024)
 #define CSV_FIELD_BYTES_MAX (64 * 1024)
-#define CSV_FIELDS_MAX 256
+#define CSV_FIELDS_MAX      256
 /* One import operation's JSON: its log entry must stay below ENTRY_BYTES_MAX with room to spare. */
 #define IMPORT_BYTES_MAX (150 * 1024)
 /* Import operations under way: enough to hide a round trip, few enough that other writes get
@@ -206,13 +206,13 @@
 #define HTTP_BODY_READ_MAX (4 * HTTP_BODY_BYTES_MAX)
 /* Target and headers together, and headers by number; above either 431. */
 #define HTTP_HEAD_BYTES_MAX (16 * 1024)
-#define HTTP_HEADERS_MAX 100
+#define HTTP_HEADERS_MAX    100
 /* What libmicrohttpd may use for a connection: twice the above, so that the 431 is ours to word.
  * Where even that is too little, it answers 431 with a page of its own. */
 #define HTTP_MEMORY_BYTES (32 * 1024)
 /* Connections in all; more wait in the kernel's queue. And from one address, so that no client has
  * them all; more are closed at once. */
-#define HTTP_CONNECTIONS_MAX 1024
+#define HTTP_CONNECTIONS_MAX        1024
 #define HTTP_CONNECTIONS_PER_IP_MAX 512
 /* From the start of a connection, or of a request line, to the end of the headers; then the
  * connection is cut off: one byte a second keeps no place. */
@@ -232,7 +232,7 @@
 /* On SIGTERM: /readyz says 503 for so long before the listener closes, and answers under way get so
  * long. */
 #define HTTP_DRAIN_GRACE_MS 250
-#define HTTP_DRAIN_MS HTTP_ANSWER_MS
+#define HTTP_DRAIN_MS       HTTP_ANSWER_MS
 /* A client's Request-Id; another is made in its place when it is longer. */
 #define REQUEST_ID_BYTES_MAX 128
 /* Objects and arrays within one another in a request of ours, which need four; above it
@@ -242,18 +242,18 @@
 #define HTTP_PARAMETERS_MAX 8
 /* How often the bridge asks whether the services answer, while they do and while they don't; how
  * old the last answer may be; how long one may take. */
-#define PROBE_MS 1000
-#define PROBE_AGAIN_MS 100
-#define PROBE_FRESH_MS 3000
+#define PROBE_MS         1000
+#define PROBE_AGAIN_MS   100
+#define PROBE_FRESH_MS   3000
 #define PROBE_TIMEOUT_MS 1000
 
 /* ---- The catalog ------------------------------------------------------- */
 
 /* Ids, amounts of money and times stay below 2^53: every language's JSON reads them exactly. */
-#define ITEM_ID_MAX ((INT64_C(1) << 53) - 1)
+#define ITEM_ID_MAX     ((INT64_C(1) << 53) - 1)
 #define TOTAL_CENTS_MAX ((INT64_C(1) << 53) - 1)
-#define STAMP_MS_MAX ((INT64_C(1) << 53) - 1)
-#define YEAR_MAX 9999 /* and -YEAR_MAX; the oldest book of the sample is of -1750 */
+#define STAMP_MS_MAX    ((INT64_C(1) << 53) - 1)
+#define YEAR_MAX        9999 /* and -YEAR_MAX; the oldest book of the sample is of -1750 */
 /* Items on sale; above it ERR_LIMIT. About 1 GB of tables, and an audit of a second. */
 #define ITEMS_MAX 1000000
 /* Topics in use; above it ERR_LIMIT. All of them are one answer. */
@@ -273,16 +273,16 @@
 /* What answers say of the log's time is at most this far ahead of the last entry; and after half
  * of it without an entry the leader makes one. */
 #define LOG_TIME_AHEAD_MS (INT64_C(600) * 1000)
-#define LOG_TIME_IDLE_MS (INT64_C(300) * 1000)
+#define LOG_TIME_IDLE_MS  (INT64_C(300) * 1000)
 /* How often the leader looks for automatic rules to act on, for how many at once, and the longest
  * period of one (a year). */
-#define RESTOCK_CHECK_MS 1000
-#define RESTOCK_COUNT_MAX 100
+#define RESTOCK_CHECK_MS      1000
+#define RESTOCK_COUNT_MAX     100
 #define RESTOCK_PERIOD_MS_MAX (INT64_C(366) * 24 * 3600 * 1000)
 /* Items looked at in one turn of the loop by an audit (about 1 ms), how often each replica makes
  * one by itself, and how many requests may wait for one (above it ERR_BUSY). */
-#define AUDIT_ROWS_MAX 2000
-#define AUDIT_PERIOD_MS 60000
+#define AUDIT_ROWS_MAX    2000
+#define AUDIT_PERIOD_MS   60000
 #define AUDIT_WAITERS_MAX 256
 /* SQLite's page cache in the catalog: the index pages of 10,000 items, and the process stays below
  * 30 MB. */
@@ -304,8 +304,8 @@
 /* How often grants without an order and releases not closed are asked for, how old they must be
  * (younger ones are most likely under way), and the rows of one answer. */
 #define SCAN_PERIOD_MS 1000
-#define SCAN_OLDER_MS 1000
-#define SCAN_ROWS_MAX 500
+#define SCAN_OLDER_MS  1000
+#define SCAN_ROWS_MAX  500
 /* Pause before a step of a flow is tried again, doubled each time. */
 #define SAGA_BACKOFF_MS_MIN 20
 #define SAGA_BACKOFF_MS_MAX 1000
@@ -361,7 +361,7 @@
  * nobody more than so much beyond the last entry: log time is lost with the leader unless an entry
  * holds it. Far below every horizon that is counted in log time, and far above what an idle disk
  * would mind. */
-#define LOG_TIME_TICK_MS 60000
+#define LOG_TIME_TICK_MS      60000
 #define LOG_TIME_AHEAD_MS_MAX (2 * LOG_TIME_TICK_MS)
 
 #endif

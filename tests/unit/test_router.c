@@ -205,6 +205,31 @@ static void test_a_misplaced_command_is_answered_once(void **state)
     rig_expect_nothing(rig, "y");
 }
 
+/* What came with the misplaced command, in its message or in its turn, is ignored: its sender can't
+ * have heard the DISCONNECT yet. */
+static void test_what_follows_a_misplaced_command_is_ignored(void **state)
+{
+    struct rig *rig = *state;
+    struct frame routing_id;
+    struct message message;
+    const struct pack_record records[] = {
+        {.command = PACK_HEARTBEAT, .number = 1},
+        {.command = PACK_READY, .number = 1, .service = "s", .service_len = 1}};
+    rig_pack(rig, "x", 'W', records, 2);
+    rig_expect(rig, "x", "DISCONNECT");
+
+    frame_init_copy(&routing_id, "y", 1);
+    rig_message(&message, "|MDPW01|\\04");
+    router_receive(rig->router, &routing_id, &message, rig->now_ms);
+    rig_message(&message, "|MDPW01|\\01|s");
+    router_receive(rig->router, &routing_id, &message, rig->now_ms);
+    frame_close(&routing_id);
+    rig_settle(rig);
+    rig_expect(rig, "y", "|MDPW01|\\05");
+    rig_send(rig, "c", "|MDPC01|mmi.service|s");
+    rig_expect(rig, "c", "|MDPC01|mmi.service|404");
+}
+
 /* A connection is a client or a worker, and speaks ours or plain Majordomo. */
 static void test_a_peer_keeps_its_role(void **state)
 {
@@ -464,6 +489,7 @@ int main(void)
         TEST(test_reserved_names_are_refused),
         TEST(test_a_second_ready_disconnects),
         TEST(test_a_misplaced_command_is_answered_once),
+        TEST(test_what_follows_a_misplaced_command_is_ignored),
         TEST(test_a_peer_keeps_its_role),
         TEST(test_a_worker_may_disconnect_at_any_time),
         TEST(test_too_many_malformed_messages_ban_a_peer),

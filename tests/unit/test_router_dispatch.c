@@ -435,6 +435,20 @@ static void test_plain_clients_wait_in_silence(void **state)
     rig_expect(rig, "c", "|MDPC01|s|B");
 }
 
+/* The time that a worker may take is not for waiting again when that worker is lost. */
+static void test_a_plain_request_that_lost_its_worker_waits_no_longer_than_others(void **state)
+{
+    struct rig *rig = *state;
+    rig_send(rig, "w", "|MDPW01|\\01|s");
+    rig_send(rig, "c", "|MDPC01|s|a");
+    rig_expect(rig, "w", "*|a");
+    rig_lose(rig, "w");
+    rig_pass(rig, REQUEST_DEADLINE_MS - 1);
+    assert_int_equal(router_count(rig->router, COUNT_SILENT), 0);
+    rig_pass(rig, 1 + WHEEL_TICK_MS);
+    assert_int_equal(router_count(rig->router, COUNT_SILENT), 1);
+}
+
 /* No deadline is longer than the longest. */
 static void test_a_deadline_is_bounded(void **state)
 {
@@ -540,6 +554,20 @@ static void test_a_draining_broker_finishes_what_it_has(void **state)
     rig_expect(rig, "w", "DISCONNECT");
     rig_expect(rig, "c", "DISCONNECT");
     rig_expect(rig, "p", "|MDPW01|\\05");
+}
+
+/* What waits for a worker that is lost during the drain does not wait in vain. */
+static void test_a_draining_broker_expects_no_new_workers(void **state)
+{
+    struct rig *rig = *state;
+    rig_ready(rig, "w", "s", 1);
+    rig_request(rig, "c", 1, "s", "a", 0, SAFE);
+    rig_request(rig, "c", 2, "s", "b", 0, SAFE);
+    router_drain(rig->router, rig->now_ms);
+    rig_lose(rig, "w");
+    rig_expect(rig, "c", "REPLY correlation=1 status=9 ");
+    rig_expect(rig, "c", "REPLY correlation=2 status=10 ");
+    assert_true(router_idle(rig->router));
 }
 
 /* What has not ended when the broker must is given up with an honest word. */
@@ -746,11 +774,13 @@ int main(void)
         TEST(test_a_plain_worker_stays_busy_past_the_deadline),
         TEST(test_a_hung_plain_worker_is_disconnected),
         TEST(test_plain_clients_wait_in_silence),
+        TEST(test_a_plain_request_that_lost_its_worker_waits_no_longer_than_others),
         TEST(test_a_deadline_is_bounded),
         TEST(test_deadlines_pass_while_the_broker_is_stopped),
         TEST(test_a_service_without_workers),
         cmocka_unit_test(test_requests_forbear_with_a_young_broker),
         TEST(test_a_draining_broker_finishes_what_it_has),
+        TEST(test_a_draining_broker_expects_no_new_workers),
         TEST(test_a_stopping_broker_gives_up_honestly),
         cmocka_unit_test(test_a_client_is_bounded_by_count_and_bytes),
         cmocka_unit_test(test_a_service_is_bounded_by_count_and_bytes),
