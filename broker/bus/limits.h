@@ -65,6 +65,9 @@
 #define LINK_LINGER_MS 200
 /* Records taken in one turn of the loop, so that heartbeats and other sockets get theirs. */
 #define LINK_RECORDS_MAX 1024
+/* And the time after which no further one is taken in that turn: with a few links in a process, and
+ * one record that takes long by itself, all heartbeats are still out well within HEARTBEAT_GONE_MS. */
+#define LINK_TURN_MS 10
 /* A client's requests under way when its owner names no number, and the bytes of their bodies;
  * above either ERR_QUEUE_FULL. */
 #define CLIENT_REQUESTS_MAX 16384

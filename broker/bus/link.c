@@ -52,6 +52,12 @@ struct bus_link {
     bool broken;      /* the socket is to be given up at the end of this turn */
     bool dispatching; /* inside link_drain: what is to be sent leaves at its end */
 
+    struct message message; /* the one being handed over; empty when all of it has been */
+    struct pack_record records[BATCH_COUNT_MAX];
+    size_t record_count;
+    size_t record_next;  /* the first that was not handed over; record_count: none is left */
+    int64_t received_ms; /* when the message came */
+
     int64_t tick_ms;      /* of the last tick */
     int64_t silent_ms;    /* time the loop ran without hearing the broker (L4) */
     int64_t sent_ms;      /* when something was sent last */
@@ -73,48 +79,66 @@ static void link_take(struct bus_link *self, const struct pack_record *record, i
     }
 }
 
-/* Take one message. Only what is well-formed is a sign of life: whatever else answers at this
- * address is no broker. */
-static size_t link_take_message(struct bus_link *self, const struct message *message,
-                                int64_t now_ms)
+/* Whether a message came of which the owner has not seen all. */
+static bool link_has_backlog(const struct bus_link *self)
 {
-    struct pack_record records[BATCH_COUNT_MAX];
-    size_t count;
+    return self->record_next < self->record_count;
+}
 
-    if (pack_read(message, self->side, records, &count) != 0)
-        return 0;
+static void link_drop_backlog(struct bus_link *self)
+{
+    message_close(&self->message);
+    self->record_count = self->record_next = 0;
+}
+
+/* Receive one message, to be handed over. Only what is well-formed is a sign of life: whatever
+ * else answers at this address is no broker. Returns false when there is none. */
+static bool link_receive(struct bus_link *self)
+{
+    int rc = message_receive(&self->message, zsock_resolve(self->socket), NULL);
+
+    if (rc == ERR_UNKNOWN)
+        self->broken = true;
+    if (rc == ERR_BUSY || rc == ERR_UNKNOWN)
+        return false;
+    if (rc != 0 || pack_read(&self->message, self->side, self->records, &self->record_count) != 0) {
+        link_drop_backlog(self);
+        return true;
+    }
+    self->received_ms = clock_ms();
     self->silent_ms = 0;
     if (!self->heard) {
         self->heard = true;
-        self->heard_ms = now_ms;
+        self->heard_ms = self->received_ms;
     }
-    for (size_t i = 0; i < count && !self->broken; i++)
-        link_take(self, &records[i], now_ms);
-    return count;
+    return true;
 }
 
-static void link_drain(struct bus_link *self)
+/* Hand over what has come, as much as one turn may: what takes the owner long is left for the next
+ * turns, in the middle of a message if need be, or heartbeats would wait for all of it. Returns
+ * whether that was all. */
+static bool link_drain(struct bus_link *self)
 {
-    int64_t now_ms = clock_ms();
-    size_t count = 0;
-    struct message message;
+    int64_t end_ms = clock_ms() + LINK_TURN_MS;
+    size_t count = 0; /* a message counts too, even one of nothing */
+    bool all = false;
 
     assert(!self->dispatching);
     self->dispatching = true;
-    while (count < LINK_RECORDS_MAX && !self->broken) {
-        int rc = message_receive(&message, zsock_resolve(self->socket), NULL);
-        if (rc == ERR_BUSY)
-            break;
-        if (rc == ERR_UNKNOWN)
-            self->broken = true;
-        count += 1; /* a message costs something too, even one of nothing */
-        if (rc != 0)
-            continue;
-        count += link_take_message(self, &message, now_ms);
-        message_close(&message);
-    }
+    do {
+        if (link_has_backlog(self))
+            link_take(self, &self->records[self->record_next++], self->received_ms);
+        else
+            all = !link_receive(self);
+        if (!link_has_backlog(self))
+            link_drop_backlog(self);
+        count++;
+    } while (!all && count < LINK_RECORDS_MAX && !self->broken && clock_ms() < end_ms);
     self->owner->drained(self->arg);
     self->dispatching = false;
+    if (link_has_backlog(self))
+        alarm_set(self->alarm, 0);
+    return all;
 }
 
 /* ---- Sending ---------------------------------------------------------- */
@@ -224,6 +248,7 @@ static uint32_t link_random(void)
 /* Close the socket, if there is one. @linger_ms: for what libzmq still holds */
 static void link_close(struct bus_link *self, int linger_ms)
 {
+    link_drop_backlog(self);
     if (self->socket != NULL) {
         void *handle = zsock_resolve(self->socket);
         zmq_pollitem_t item = {handle, 0, ZMQ_POLLIN, 0};
@@ -243,7 +268,9 @@ static void link_close(struct bus_link *self, int linger_ms)
 /* Set the alarm for what comes next. */
 static void link_arm(struct bus_link *self)
 {
-    if (self->socket != NULL)
+    if (link_has_backlog(self))
+        alarm_set(self->alarm, 0);
+    else if (self->socket != NULL)
         alarm_set(self->alarm, self->tick_ms + LINK_TICK_MS);
     else if (!self->leaving)
         alarm_set(self->alarm, self->retry_ms);
@@ -294,15 +321,16 @@ static int link_ready(zloop_t *loop, zmq_pollitem_t *item, void *arg)
 }
 
 /* libzmq reports that the attempt has failed or the connection has ended: nothing else is asked
- * of it. What had arrived before is still good. */
+ * of it. What had arrived before is still good, and as the report stays here, each turn hears more
+ * of it until that was all. */
 static int link_ended(zloop_t *loop, zmq_pollitem_t *item, void *arg)
 {
     struct bus_link *self = arg;
 
     (void)loop;
     assert(item->socket == zsock_resolve(self->monitor));
-    link_drain(self);
-    self->broken = true;
+    if (link_drain(self))
+        self->broken = true;
     link_settle(self);
     return 0;
 }
@@ -363,8 +391,9 @@ static void link_tick(struct bus_link *self, int64_t now_ms)
 {
     int64_t elapsed_ms = now_ms - self->tick_ms;
     self->tick_ms = now_ms;
-    /* L4: a tick that comes late counts for no more than two. */
-    self->silent_ms += elapsed_ms < 2 * LINK_TICK_MS ? elapsed_ms : 2 * LINK_TICK_MS;
+    /* L4: a tick that comes late counts for no more than two, and none while we are behind. */
+    if (!link_has_backlog(self))
+        self->silent_ms += elapsed_ms < 2 * LINK_TICK_MS ? elapsed_ms : 2 * LINK_TICK_MS;
     if (self->silent_ms >= HEARTBEAT_GONE_MS) {
         link_drain(self);
         if (self->silent_ms >= HEARTBEAT_GONE_MS)
@@ -384,6 +413,8 @@ static void link_alarm(void *arg)
         link_connect(self, now_ms);
     else if (self->socket != NULL && now_ms >= self->tick_ms + LINK_TICK_MS)
         link_tick(self, now_ms);
+    if (link_has_backlog(self) && !self->broken)
+        link_drain(self);
     link_settle(self);
     link_arm(self);
 }

@@ -26,6 +26,7 @@ struct fixture {
     size_t in_hand_count;
     size_t batch_count;
     bool echo;          /* the service answers at once, with the request's body */
+    int64_t slow_ms;    /* the service takes so long to take a request */
     int64_t arrived_ms; /* when the last request came */
 };
 
@@ -33,6 +34,8 @@ static void serve(void *arg, struct bus_request *request)
 {
     struct fixture *fixture = arg;
     fixture->arrived_ms = clock_ms();
+    if (fixture->slow_ms > 0)
+        scripted_hold_up(fixture->slow_ms);
     if (fixture->echo) {
         bus_request_reply(&request, OK, bus_request_body(request), bus_request_size(request));
         assert_null(request);
@@ -498,6 +501,51 @@ static void test_a_busy_worker_sends_heartbeats(void **state)
     scripted_run_until(fixture->loop, has_beaten, fixture->brokers[0]);
 }
 
+/* A batch whose requests take long leaves room for the heartbeats, to all brokers: a worker that
+ * is merely slow is not taken for dead, nor is its work given to another and done twice. */
+static void test_a_slow_service_leaves_room_for_heartbeats(void **state)
+{
+    struct fixture *fixture = *state;
+    const size_t count = 2 * CREDIT;
+    size_t before[2];
+
+    fixture->slow_ms = HEARTBEAT_GONE_MS / 10;
+    send_batch(fixture->brokers[0], 1, count);
+    for (size_t i = 0; i < 2; i++)
+        before[i] = fixture->brokers[i]->beat_count;
+    await_in_hand(fixture, count);
+    for (size_t i = 0; i < 2; i++)
+        assert_true(fixture->brokers[i]->beat_count >= before[i] + 3);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(bus_request_size(fixture->in_hand[i]), 1);
+}
+
+/* What came before the broker went is heard to its end, in as many turns as it takes. */
+static void test_a_lost_brokers_last_batch_is_heard(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fixture->slow_ms = 2 * LINK_TURN_MS;
+    send_batch(fixture->brokers[0], 1, CREDIT);
+    await_in_hand(fixture, 1);
+    scripted_broker_stop(fixture->brokers[0]);
+    await_in_hand(fixture, CREDIT);
+    scripted_broker_start(fixture->brokers[0]);
+    scripted_broker_await(fixture->brokers[0], PACK_READY, 2);
+}
+
+/* A worker may go while a part of a batch was not handed over yet. */
+static void test_a_worker_may_go_amid_a_batch(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fixture->slow_ms = 2 * LINK_TURN_MS;
+    send_batch(fixture->brokers[0], 1, CREDIT);
+    await_in_hand(fixture, 1);
+    bus_worker_destroy(&fixture->worker);
+    assert_true(fixture->in_hand_count < CREDIT);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -520,6 +568,9 @@ int main(void)
         TEST(test_an_answer_too_large_says_so),
         TEST(test_a_draining_worker_answers_and_does_not_return),
         TEST(test_requests_outlive_their_worker),
+        TEST(test_a_slow_service_leaves_room_for_heartbeats),
+        TEST(test_a_lost_brokers_last_batch_is_heard),
+        TEST(test_a_worker_may_go_amid_a_batch),
         TEST(test_a_busy_worker_sends_heartbeats),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
