@@ -347,6 +347,9 @@
 #define SUBMIT_BYTES_MAX (32 * 1024 * 1024)
 /* Entries of one append, so that no turn of the loop is long. */
 #define APPEND_COUNT_MAX 512
+/* And the time after which no further entry is applied in that turn: an import of 500 rows takes
+ * several ms, and a great many may come back from a slow disk at once. */
+#define APPLY_TURN_MS 20
 /* Free space below which new writes are refused (ERR_DISK_LOW). */
 #define DISK_FREE_BYTES_MIN (256LL * 1024 * 1024)
 /* How old an answer about the free space may be: what is written in that time is far below the

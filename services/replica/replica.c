@@ -11,8 +11,9 @@
  * Each step is a queue in the order of the log. Nothing is applied, and nobody is called back,
  * before its batch came back from the disk thread: that is the whole of R2 here.
  *
- * A turn applies at most APPEND_COUNT_MAX entries, in one transaction of the machine, whose
- * callbacks follow its commit; what is left goes on in the loop's next turn.
+ * A turn applies at most APPEND_COUNT_MAX entries, and begins none after APPLY_TURN_MS, in one
+ * transaction of the machine, whose callbacks follow its commit; what is left goes on in the loop's
+ * next turn.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "services/replica/replica.h"
@@ -294,13 +295,16 @@ static void replica_shift(struct replica *self)
     free(batch);
 }
 
-/* Apply durable entries to the machine, in one transaction. Returns how many. */
+/* Apply durable entries to the machine, in one transaction: as many as a turn may take. Returns how
+ * many, at least one. Where transactions end has no part in what the tables come to. */
 static size_t replica_apply_some(struct replica *self)
 {
+    int64_t end_ms = clock_ms() + APPLY_TURN_MS;
     size_t count = 0;
 
     self->machine.begin(self->machine.self);
-    while (self->durable_first != NULL && count < APPEND_COUNT_MAX) {
+    while (self->durable_first != NULL && count < APPEND_COUNT_MAX &&
+           (count == 0 || clock_ms() < end_ms)) {
         struct replica_batch *batch = (struct replica_batch *)self->durable_first;
         const struct log_entry *entry = &batch->entries[self->durable_position++];
         struct replica_applied *applied = &self->applied[count++];

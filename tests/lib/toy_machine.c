@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/toy_machine.h"
 
+#include <czmq.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 
 struct toy_machine {
     sqlite3 *db;
+    int64_t apply_ms; /* how long each takes */
     size_t applies;
     size_t transactions;
     size_t transaction_size;
@@ -89,6 +91,8 @@ static void *toy_apply(void *arg, const struct replica_entry *entry)
     sqlite3_bind_text(statement, 4, (const char *)entry->data, (int)entry->size, SQLITE_STATIC);
     toy_check(self, sqlite3_step(statement));
     sqlite3_finalize(statement);
+    if (self->apply_ms > 0)
+        zclock_sleep((int)self->apply_ms);
     self->applies++;
     if (++self->transaction_size > self->largest_transaction)
         self->largest_transaction = self->transaction_size;
@@ -137,6 +141,11 @@ struct replica_machine toy_machine_interface(struct toy_machine *self)
         .release = toy_release,
         .lead = toy_lead,
     };
+}
+
+void toy_machine_set_slow(struct toy_machine *self, int64_t apply_ms)
+{
+    self->apply_ms = apply_ms;
 }
 
 size_t toy_machine_count(struct toy_machine *self)

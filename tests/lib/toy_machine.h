@@ -16,6 +16,9 @@ void toy_machine_destroy(struct toy_machine **self_p);
 /* The interface for a replica. A result is a copy of the command, NUL-terminated, to be freed. */
 struct replica_machine toy_machine_interface(struct toy_machine *self);
 
+/* Have each apply take so long, from now on. */
+void toy_machine_set_slow(struct toy_machine *self, int64_t apply_ms);
+
 /* Commands in the table, all together and with the text of @command. */
 size_t toy_machine_count(struct toy_machine *self);
 size_t toy_machine_count_of(struct toy_machine *self, const char *command);

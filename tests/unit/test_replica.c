@@ -332,6 +332,24 @@ static void test_transactions_of_the_machine_are_bounded(void **state)
     assert_int_equal(self->last_index, count + 1);
 }
 
+/* Commands that take long are applied a few at a time: heartbeats go out in between. */
+static void test_slow_commands_leave_room_for_the_loop(void **state)
+{
+    struct fixture *self = *state;
+    const int count = 40;
+    const int64_t slow_ms = 4;
+
+    assert_int_equal(reopen(self), 0);
+    toy_machine_set_slow(self->machine, slow_ms);
+    submit_numbers(self, 1, count);
+    replica_flush(self->replica);
+    run_calls(self, (size_t)count);
+    assert_int_equal(self->oks, count);
+    assert_int_equal(self->disorder, 0);
+    assert_true(toy_machine_largest_transaction(self->machine) <=
+                (size_t)(APPLY_TURN_MS / slow_ms + 1));
+}
+
 /* A callback may submit; the replica flushes it by itself. */
 static void test_a_callback_may_submit(void **state)
 {
@@ -720,6 +738,7 @@ int main(int argc, char **argv)
         TEST(test_what_waits_for_the_disk_is_one_transaction),
         TEST(test_batches_beyond_the_bound_wait),
         TEST(test_transactions_of_the_machine_are_bounded),
+        TEST(test_slow_commands_leave_room_for_the_loop),
         TEST(test_a_callback_may_submit),
         TEST(test_a_read_runs_at_once),
         TEST(test_a_restart_applies_nothing_twice),
