@@ -18,60 +18,60 @@
 _Static_assert(GRANT_BYTES_MAX + CONTENT_BYTES_MAX + KEY_BYTES_MAX + 64 <= ENTRY_BYTES_MAX,
                "an order fits an entry");
 
-static void command_write_head(struct bytes_writer *writer, enum command_kind kind)
+static void order_command_write_head(struct bytes_writer *writer, enum order_command_kind kind)
 {
     bytes_put_u8(writer, COMMAND_VERSION);
     bytes_put_u8(writer, (uint8_t)kind);
 }
 
-void command_write_order(struct bytes_writer *writer, const char *key, int64_t stamp,
-                         const void *content, size_t content_size, const void *grant,
-                         size_t grant_size)
+void order_command_write_order(struct bytes_writer *writer, const char *key, int64_t stamp,
+                               const void *content, size_t content_size, const void *grant,
+                               size_t grant_size)
 {
-    command_write_head(writer, COMMAND_ORDER);
+    order_command_write_head(writer, COMMAND_ORDER);
     bytes_put_string(writer, key);
     bytes_put_i64(writer, stamp);
     bytes_put_blob(writer, content, content_size);
     bytes_put_blob(writer, grant, grant_size);
 }
 
-void command_write_cancelling(struct bytes_writer *writer, uint64_t number, const char *key,
-                              int64_t stamp)
+void order_command_write_cancelling(struct bytes_writer *writer, uint64_t number, const char *key,
+                                    int64_t stamp)
 {
-    command_write_head(writer, COMMAND_CANCELLING);
+    order_command_write_head(writer, COMMAND_CANCELLING);
     bytes_put_u64(writer, number);
     bytes_put_string(writer, key);
     bytes_put_i64(writer, stamp);
 }
 
-void command_write_cancelled(struct bytes_writer *writer, uint64_t number)
+void order_command_write_cancelled(struct bytes_writer *writer, uint64_t number)
 {
-    command_write_head(writer, COMMAND_CANCELLED);
+    order_command_write_head(writer, COMMAND_CANCELLED);
     bytes_put_u64(writer, number);
 }
 
-static void command_read_key(struct command *self, struct bytes_reader *reader)
+static void order_command_read_key(struct order_command *self, struct bytes_reader *reader)
 {
     self->key = bytes_get_string(reader, KEY_BYTES_MAX);
     if (self->key == NULL || !key_valid(self->key, strlen(self->key)))
         bytes_reader_fail(reader);
 }
 
-static void command_read_stamp(struct command *self, struct bytes_reader *reader)
+static void order_command_read_stamp(struct order_command *self, struct bytes_reader *reader)
 {
     self->stamp = bytes_get_i64(reader);
     if (self->stamp < 0)
         bytes_reader_fail(reader);
 }
 
-static void command_read_number(struct command *self, struct bytes_reader *reader)
+static void order_command_read_number(struct order_command *self, struct bytes_reader *reader)
 {
     self->number = bytes_get_u64(reader);
     if (self->number < 1 || self->number > INT64_MAX)
         bytes_reader_fail(reader);
 }
 
-static void command_read_content(struct command *self, struct bytes_reader *reader)
+static void order_command_read_content(struct order_command *self, struct bytes_reader *reader)
 {
     struct bytes_reader content;
 
@@ -83,7 +83,7 @@ static void command_read_content(struct command *self, struct bytes_reader *read
 }
 
 /* A grant must be good, and of the lines that were asked for. */
-static void command_read_grant(struct command *self, struct bytes_reader *reader)
+static void order_command_read_grant(struct order_command *self, struct bytes_reader *reader)
 {
     struct bytes_reader bytes;
     struct basket basket;
@@ -99,33 +99,33 @@ static void command_read_grant(struct command *self, struct bytes_reader *reader
     grant_close(&grant);
 }
 
-int command_read(struct command *self, const void *data, size_t size)
+int order_command_read(struct order_command *self, const void *data, size_t size)
 {
     struct bytes_reader reader;
     uint8_t version;
 
-    *self = (struct command){0};
+    *self = (struct order_command){0};
     bytes_reader_init(&reader, data, size);
     version = bytes_get_u8(&reader);
-    self->kind = (enum command_kind)bytes_get_u8(&reader);
+    self->kind = (enum order_command_kind)bytes_get_u8(&reader);
     if (reader.failed)
         return ERR_CORRUPT;
     if (version != COMMAND_VERSION || self->kind < COMMAND_ORDER || self->kind > COMMAND_CANCELLED)
         return ERR_VERSION;
     if (self->kind != COMMAND_ORDER)
-        command_read_number(self, &reader);
+        order_command_read_number(self, &reader);
     if (self->kind != COMMAND_CANCELLED) {
-        command_read_key(self, &reader);
-        command_read_stamp(self, &reader);
+        order_command_read_key(self, &reader);
+        order_command_read_stamp(self, &reader);
     }
     if (self->kind == COMMAND_ORDER) {
-        command_read_content(self, &reader);
-        command_read_grant(self, &reader);
+        order_command_read_content(self, &reader);
+        order_command_read_grant(self, &reader);
     }
     return bytes_reader_done(&reader) ? OK : ERR_CORRUPT;
 }
 
-void command_close(struct command *self)
+void order_command_close(struct order_command *self)
 {
     free(self->key);
     self->key = NULL;

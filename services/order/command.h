@@ -32,11 +32,11 @@
 #include "broker/bus/bytes.h"
 #include "services/order/sale.h"
 
-enum command_kind { COMMAND_ORDER = 1, COMMAND_CANCELLING = 2, COMMAND_CANCELLED = 3 };
+enum order_command_kind { COMMAND_ORDER = 1, COMMAND_CANCELLING = 2, COMMAND_CANCELLED = 3 };
 
 /* A command that was read. It points into the bytes it was read from, but for what it owns. */
-struct command {
-    enum command_kind kind;
+struct order_command {
+    enum order_command_kind kind;
     char *key;              /* owned; NULL for CANCELLED */
     int64_t stamp;          /* of the catalog's log time; 0 for CANCELLED */
     uint64_t number;        /* 0 for ORDER */
@@ -49,15 +49,15 @@ struct command {
 
 /* Write a command. Keys and numbers are valid, content and grant were made by basket_write() and
  * grant_write(), of the same lines. */
-void command_write_order(struct bytes_writer *writer, const char *key, int64_t stamp,
-                         const void *content, size_t content_size, const void *grant,
-                         size_t grant_size);
-void command_write_cancelling(struct bytes_writer *writer, uint64_t number, const char *key,
-                              int64_t stamp);
-void command_write_cancelled(struct bytes_writer *writer, uint64_t number);
+void order_command_write_order(struct bytes_writer *writer, const char *key, int64_t stamp,
+                               const void *content, size_t content_size, const void *grant,
+                               size_t grant_size);
+void order_command_write_cancelling(struct bytes_writer *writer, uint64_t number, const char *key,
+                                    int64_t stamp);
+void order_command_write_cancelled(struct bytes_writer *writer, uint64_t number);
 
 /* Read a command; close it in any case. Returns 0, ERR_VERSION or ERR_CORRUPT. */
-int command_read(struct command *self, const void *data, size_t size);
-void command_close(struct command *self);
+int order_command_read(struct order_command *self, const void *data, size_t size);
+void order_command_close(struct order_command *self);
 
 #endif

@@ -200,15 +200,15 @@ static void conductor_applied(void *arg, int code, void *applied, replica_index 
     conductor_run(self);
 }
 
-static void command_write(const struct saga_action *action, struct bytes_writer *writer)
+static void order_command_write(const struct saga_action *action, struct bytes_writer *writer)
 {
     if (action->type == SAGA_ORDER)
-        command_write_order(writer, action->key, action->stamp, action->content.data,
-                            action->content.size, action->grant.data, action->grant.size);
+        order_command_write_order(writer, action->key, action->stamp, action->content.data,
+                                  action->content.size, action->grant.data, action->grant.size);
     else if (action->type == SAGA_CANCELLING)
-        command_write_cancelling(writer, action->number, action->key, action->stamp);
+        order_command_write_cancelling(writer, action->number, action->key, action->stamp);
     else
-        command_write_cancelled(writer, action->number);
+        order_command_write_cancelled(writer, action->number);
 }
 
 static void conductor_submit(struct conductor *self, const struct saga_action *action)
@@ -217,7 +217,7 @@ static void conductor_submit(struct conductor *self, const struct saga_action *a
     struct bytes_writer writer = {0};
     int code;
 
-    command_write(action, &writer);
+    order_command_write(action, &writer);
     code =
         replica_submit(node_replica(self->node), writer.data, writer.size, conductor_applied, step);
     bytes_writer_close(&writer);

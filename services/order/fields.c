@@ -12,7 +12,7 @@
 #include "broker/bus/err.h"
 #include "broker/bus/key.h"
 
-void fields_fail(struct fields *self, int code, const char *format, ...)
+void order_fields_fail(struct order_fields *self, int code, const char *format, ...)
 {
     va_list arguments;
 
@@ -32,76 +32,77 @@ static bool name_among(const char *name, const char *const *names)
     return false;
 }
 
-static void fields_only(struct fields *self, json_t *object, const char *const *names,
-                        const char *const *more)
+static void order_fields_only(struct order_fields *self, json_t *object, const char *const *names,
+                              const char *const *more)
 {
     const char *name;
     json_t *value;
 
     json_object_foreach(object, name,
                         value) if (!name_among(name, names) && !name_among(name, more))
-        fields_fail(self, ERR_INVALID, "unknown member \"%.100s\"", name);
+        order_fields_fail(self, ERR_INVALID, "unknown member \"%.100s\"", name);
 }
 
-void fields_init(struct fields *self, json_t *object, const char *const *names)
+void order_fields_init(struct order_fields *self, json_t *object, const char *const *names)
 {
     static const char *const always[] = {"op", "request_id", "secret", NULL};
 
-    *self = (struct fields){.object = object};
-    fields_only(self, object, names, always);
+    *self = (struct order_fields){.object = object};
+    order_fields_only(self, object, names, always);
 }
 
 /* Check an integer that is there. */
-static int64_t fields_check_integer(struct fields *self, const char *name, const json_t *value,
-                                    int64_t least, int64_t most)
+static int64_t order_fields_check_integer(struct order_fields *self, const char *name,
+                                          const json_t *value, int64_t least, int64_t most)
 {
     int64_t number = json_is_integer(value) ? json_integer_value(value) : 0;
 
     if (!json_is_integer(value) || number < least || number > most) {
-        fields_fail(self, ERR_INVALID, "%s must be an integer from %" PRId64 " to %" PRId64, name,
-                    least, most);
+        order_fields_fail(self, ERR_INVALID, "%s must be an integer from %" PRId64 " to %" PRId64,
+                          name, least, most);
         return 0;
     }
     return number;
 }
 
-int64_t fields_integer(struct fields *self, const char *name, int64_t least, int64_t most)
+int64_t order_fields_integer(struct order_fields *self, const char *name, int64_t least,
+                             int64_t most)
 {
-    return fields_check_integer(self, name, json_object_get(self->object, name), least, most);
+    return order_fields_check_integer(self, name, json_object_get(self->object, name), least, most);
 }
 
-int64_t fields_integer_or(struct fields *self, const char *name, int64_t least, int64_t most,
-                          int64_t fallback)
+int64_t order_fields_integer_or(struct order_fields *self, const char *name, int64_t least,
+                                int64_t most, int64_t fallback)
 {
     if (json_object_get(self->object, name) == NULL)
         return fallback;
-    return fields_integer(self, name, least, most);
+    return order_fields_integer(self, name, least, most);
 }
 
-const char *fields_key_or_null(struct fields *self, const char *name)
+const char *order_fields_key_or_null(struct order_fields *self, const char *name)
 {
     json_t *value = json_object_get(self->object, name);
 
     if (value == NULL)
         return NULL;
     if (!json_is_string(value) || !key_valid(json_string_value(value), json_string_length(value))) {
-        fields_fail(self, ERR_INVALID, "%s must be 1 to %d visible ASCII characters", name,
-                    KEY_BYTES_MAX);
+        order_fields_fail(self, ERR_INVALID, "%s must be 1 to %d visible ASCII characters", name,
+                          KEY_BYTES_MAX);
         return NULL;
     }
     return json_string_value(value);
 }
 
-const char *fields_key(struct fields *self, const char *name)
+const char *order_fields_key(struct order_fields *self, const char *name)
 {
-    const char *key = fields_key_or_null(self, name);
+    const char *key = order_fields_key_or_null(self, name);
 
     if (key == NULL)
-        fields_fail(self, ERR_KEY_MISSING, "%s is missing", name);
+        order_fields_fail(self, ERR_KEY_MISSING, "%s is missing", name);
     return key;
 }
 
-int64_t fields_cursor(struct fields *self, const char *name)
+int64_t order_fields_cursor(struct order_fields *self, const char *name)
 {
     json_t *value = json_object_get(self->object, name);
     const char *text = json_string_value(value);
@@ -112,7 +113,7 @@ int64_t fields_cursor(struct fields *self, const char *name)
         return 0;
     digits = text != NULL ? strspn(text, "0123456789") : 0;
     if (digits < 1 || digits > 18 || digits != json_string_length(value)) {
-        fields_fail(self, ERR_INVALID, "%s must be the \"next\" of an earlier page", name);
+        order_fields_fail(self, ERR_INVALID, "%s must be the \"next\" of an earlier page", name);
         return 0;
     }
     for (size_t i = 0; i < digits; i++)
@@ -120,40 +121,41 @@ int64_t fields_cursor(struct fields *self, const char *name)
     return number;
 }
 
-static void fields_line(struct fields *self, const char *name, size_t index, json_t *line,
-                        struct basket *basket)
+static void order_fields_line(struct order_fields *self, const char *name, size_t index,
+                              json_t *line, struct basket *basket)
 {
     static const char *const names[] = {"id", "quantity", NULL};
     char place[64];
 
     if (!json_is_object(line)) {
-        fields_fail(self, ERR_INVALID, "%s[%zu] must be an object", name, index);
+        order_fields_fail(self, ERR_INVALID, "%s[%zu] must be an object", name, index);
         return;
     }
-    fields_only(self, line, names, names);
+    order_fields_only(self, line, names, names);
     snprintf(place, sizeof place, "%.32s[%zu].id", name, index);
     basket->lines[index].id =
-        fields_check_integer(self, place, json_object_get(line, "id"), 1, ITEM_ID_MAX);
+        order_fields_check_integer(self, place, json_object_get(line, "id"), 1, ITEM_ID_MAX);
     snprintf(place, sizeof place, "%.32s[%zu].quantity", name, index);
     basket->lines[index].quantity =
-        fields_check_integer(self, place, json_object_get(line, "quantity"), 1, QUANTITY_MAX);
+        order_fields_check_integer(self, place, json_object_get(line, "quantity"), 1, QUANTITY_MAX);
 }
 
-void fields_basket(struct fields *self, const char *name, struct basket *basket)
+void order_fields_basket(struct order_fields *self, const char *name, struct basket *basket)
 {
     json_t *lines = json_object_get(self->object, name);
     size_t count = json_array_size(lines);
 
     basket->count = 0;
     if (!json_is_array(lines) || count < 1 || count > ORDER_LINES_MAX) {
-        fields_fail(self, ERR_INVALID, "%s must be an array of 1 to %d lines", name,
-                    ORDER_LINES_MAX);
+        order_fields_fail(self, ERR_INVALID, "%s must be an array of 1 to %d lines", name,
+                          ORDER_LINES_MAX);
         return;
     }
     for (size_t i = 0; i < count; i++)
-        fields_line(self, name, i, json_array_get(lines, i), basket);
+        order_fields_line(self, name, i, json_array_get(lines, i), basket);
     basket->count = count;
     if (self->code == OK && basket_normalise(basket) != OK)
-        fields_fail(self, ERR_INVALID, "the quantities of one item in %s must sum up to %d at most",
-                    name, QUANTITY_MAX);
+        order_fields_fail(self, ERR_INVALID,
+                          "the quantities of one item in %s must sum up to %d at most", name,
+                          QUANTITY_MAX);
 }

@@ -41,7 +41,7 @@ static void machine_commit(void *arg)
     orders_commit(self->orders);
 }
 
-static enum orders_outcome machine_run(struct machine *self, const struct command *command,
+static enum orders_outcome machine_run(struct machine *self, const struct order_command *command,
                                        const struct replica_entry *entry, uint64_t *number)
 {
     *number = command->number;
@@ -62,8 +62,8 @@ static void *machine_apply(void *arg, const struct replica_entry *entry)
     struct machine *self = arg;
     struct machine_result *result = alloc_zero(sizeof *result);
     enum orders_outcome outcome;
-    struct command command;
-    int code = command_read(&command, entry->data, entry->size);
+    struct order_command command;
+    int code = order_command_read(&command, entry->data, entry->size);
 
     if (code != OK) {
         log_write(self->log, LOG_LEVEL_ERROR, "an entry of the log can't be read",
@@ -74,7 +74,7 @@ static void *machine_apply(void *arg, const struct replica_entry *entry)
     result->made = outcome == ORDERS_MADE;
     if (command.kind == COMMAND_ORDER && outcome == ORDERS_REFUSED)
         result->code = ERR_KEY_REUSED;
-    command_close(&command);
+    order_command_close(&command);
     orders_set_applied(self->orders, entry->index);
     return result;
 }

@@ -18,7 +18,7 @@ struct service {
     struct conductor *conductor;
 };
 
-static bool refused(struct fields *fields, struct node_call **call)
+static bool refused(struct order_fields *fields, struct node_call **call)
 {
     if (fields->code == OK)
         return false;
@@ -28,13 +28,13 @@ static bool refused(struct fields *fields, struct node_call **call)
 
 /* ---- Reads ---------------------------------------------------------------- */
 
-static bool order_find(struct service *self, struct fields *fields, struct order *order)
+static bool order_find(struct service *self, struct order_fields *fields, struct order *order)
 {
-    const char *key = fields_key_or_null(fields, "key");
-    json_int_t number = fields_integer_or(fields, "number", 1, INT64_MAX, 0);
+    const char *key = order_fields_key_or_null(fields, "key");
+    json_int_t number = order_fields_integer_or(fields, "number", 1, INT64_MAX, 0);
 
     if ((key == NULL) == (number == 0))
-        fields_fail(fields, ERR_INVALID, "one of number and key must be given");
+        order_fields_fail(fields, ERR_INVALID, "one of number and key must be given");
     if (fields->code != OK)
         return false;
     return key != NULL ? orders_by_key(self->machine.orders, key, order)
@@ -45,10 +45,10 @@ static void run_order(void *arg, struct node_call *call, json_t *request)
 {
     static const char *const names[] = {"number", "key", NULL};
     struct order order;
-    struct fields fields;
+    struct order_fields fields;
     bool found;
 
-    fields_init(&fields, request, names);
+    order_fields_init(&fields, request, names);
     found = order_find(arg, &fields, &order);
     if (refused(&fields, &call))
         return;
@@ -105,12 +105,12 @@ static void run_orders(void *arg, struct node_call *call, json_t *request)
     static const char *const names[] = {"limit", "cursor", NULL};
     struct service *self = arg;
     struct page page = {0};
-    struct fields fields;
+    struct order_fields fields;
     int64_t before;
 
-    fields_init(&fields, request, names);
-    page.limit = (size_t)fields_integer_or(&fields, "limit", 1, PAGE_MAX, PAGE_DEFAULT);
-    before = fields_cursor(&fields, "cursor");
+    order_fields_init(&fields, request, names);
+    page.limit = (size_t)order_fields_integer_or(&fields, "limit", 1, PAGE_MAX, PAGE_DEFAULT);
+    before = order_fields_cursor(&fields, "cursor");
     if (refused(&fields, &call))
         return;
     page.rows = json_array();
@@ -129,11 +129,11 @@ static void run_tally(void *arg, struct node_call *call, json_t *request)
     static const char *const names[] = {"cursor", NULL};
     struct service *self = arg;
     struct page page = {.limit = TALLY_ROWS_MAX};
-    struct fields fields;
+    struct order_fields fields;
     int64_t after;
 
-    fields_init(&fields, request, names);
-    after = fields_cursor(&fields, "cursor");
+    order_fields_init(&fields, request, names);
+    after = order_fields_cursor(&fields, "cursor");
     if (refused(&fields, &call))
         return;
     page.rows = json_array();
@@ -151,14 +151,14 @@ static void run_buy(void *arg, struct node_call *call, json_t *request)
     static const char *const names[] = {"key", "stamp", "lines", NULL};
     struct service *self = arg;
     struct basket basket;
-    struct fields fields;
+    struct order_fields fields;
     const char *key;
     int64_t stamp;
 
-    fields_init(&fields, request, names);
-    key = fields_key(&fields, "key");
-    stamp = fields_integer(&fields, "stamp", 0, STAMP_MS_MAX);
-    fields_basket(&fields, "lines", &basket);
+    order_fields_init(&fields, request, names);
+    key = order_fields_key(&fields, "key");
+    stamp = order_fields_integer(&fields, "stamp", 0, STAMP_MS_MAX);
+    order_fields_basket(&fields, "lines", &basket);
     if (!refused(&fields, &call))
         conductor_buy(self->conductor, call, key, stamp, &basket);
 }
@@ -167,14 +167,14 @@ static void run_cancel(void *arg, struct node_call *call, json_t *request)
 {
     static const char *const names[] = {"key", "stamp", "number", NULL};
     struct service *self = arg;
-    struct fields fields;
+    struct order_fields fields;
     const char *key;
     int64_t stamp, number;
 
-    fields_init(&fields, request, names);
-    key = fields_key(&fields, "key");
-    stamp = fields_integer(&fields, "stamp", 0, STAMP_MS_MAX);
-    number = fields_integer(&fields, "number", 1, INT64_MAX);
+    order_fields_init(&fields, request, names);
+    key = order_fields_key(&fields, "key");
+    stamp = order_fields_integer(&fields, "stamp", 0, STAMP_MS_MAX);
+    number = order_fields_integer(&fields, "number", 1, INT64_MAX);
     if (!refused(&fields, &call))
         conductor_cancel(self->conductor, call, key, stamp, (uint64_t)number);
 }

@@ -12,14 +12,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct command command;
-    int code = command_read(&command, data, size);
+    struct order_command command;
+    int code = order_command_read(&command, data, size);
 
     assert(code == OK || code == ERR_VERSION || code == ERR_CORRUPT);
     if (code == OK && command.kind == COMMAND_ORDER)
         assert(command.basket.count >= 1 && command.basket.count <= ORDER_LINES_MAX);
     if (code == OK && command.kind != COMMAND_ORDER)
         assert(command.number >= 1);
-    command_close(&command);
+    order_command_close(&command);
     return 0;
 }

@@ -44,7 +44,8 @@ static void write_order(struct bytes_writer *writer, const char *key, struct gra
     grant_basket(grant, &basket);
     basket_write(&basket, &content);
     grant_write(grant, &granted);
-    command_write_order(writer, key, 77, content.data, content.size, granted.data, granted.size);
+    order_command_write_order(writer, key, 77, content.data, content.size, granted.data,
+                              granted.size);
     bytes_writer_close(&content);
     bytes_writer_close(&granted);
 }
@@ -90,11 +91,11 @@ static void test_an_order_survives_its_bytes(void **state)
     struct grant grant = grant_of_two_lines(), read;
     struct bytes_writer writer = {0};
     struct bytes_reader reader;
-    struct command command;
+    struct order_command command;
     (void)state;
 
     write_order(&writer, "a-key", &grant);
-    assert_int_equal(command_read(&command, writer.data, writer.size), OK);
+    assert_int_equal(order_command_read(&command, writer.data, writer.size), OK);
     assert_int_equal(command.kind, COMMAND_ORDER);
     assert_string_equal(command.key, "a-key");
     assert_int_equal(command.stamp, 77);
@@ -110,7 +111,7 @@ static void test_an_order_survives_its_bytes(void **state)
     assert_int_equal(read.lines[0].version, 345);
     grant_close(&read);
     grant_close(&grant);
-    command_close(&command);
+    order_command_close(&command);
     bytes_writer_close(&writer);
 }
 
@@ -118,22 +119,22 @@ static void test_an_order_survives_its_bytes(void **state)
 static void test_a_cancel_survives_its_bytes(void **state)
 {
     struct bytes_writer writer = {0};
-    struct command command;
+    struct order_command command;
     (void)state;
 
-    command_write_cancelling(&writer, 17, "cancel", 5);
-    assert_int_equal(command_read(&command, writer.data, writer.size), OK);
+    order_command_write_cancelling(&writer, 17, "cancel", 5);
+    assert_int_equal(order_command_read(&command, writer.data, writer.size), OK);
     assert_int_equal(command.kind, COMMAND_CANCELLING);
     assert_int_equal(command.number, 17);
     assert_string_equal(command.key, "cancel");
     assert_int_equal(command.stamp, 5);
-    command_close(&command);
+    order_command_close(&command);
     bytes_writer_close(&writer);
-    command_write_cancelled(&writer, 18);
-    assert_int_equal(command_read(&command, writer.data, writer.size), OK);
+    order_command_write_cancelled(&writer, 18);
+    assert_int_equal(order_command_read(&command, writer.data, writer.size), OK);
     assert_int_equal(command.kind, COMMAND_CANCELLED);
     assert_int_equal(command.number, 18);
-    command_close(&command);
+    order_command_close(&command);
     bytes_writer_close(&writer);
 }
 
@@ -142,20 +143,20 @@ static void test_a_cut_command_is_refused(void **state)
 {
     struct grant grant = grant_of_two_lines();
     struct bytes_writer writer = {0};
-    struct command command;
+    struct order_command command;
     (void)state;
 
     write_order(&writer, "a-key", &grant);
     for (size_t size = 0; size < writer.size; size++) {
         uint8_t *cut = (uint8_t *)alloc_copy(writer.data, size); /* so that reading on is seen */
 
-        assert_int_equal(command_read(&command, cut, size), ERR_CORRUPT);
-        command_close(&command);
+        assert_int_equal(order_command_read(&command, cut, size), ERR_CORRUPT);
+        order_command_close(&command);
         free(cut);
     }
     bytes_put_u8(&writer, 0);
-    assert_int_equal(command_read(&command, writer.data, writer.size), ERR_CORRUPT);
-    command_close(&command);
+    assert_int_equal(order_command_read(&command, writer.data, writer.size), ERR_CORRUPT);
+    order_command_close(&command);
     grant_close(&grant);
     bytes_writer_close(&writer);
 }
@@ -173,12 +174,12 @@ static void test_a_changed_command_does_no_harm(void **state)
         uint8_t was = writer.data[at];
 
         for (int value = 0; value < 256; value++) {
-            struct command command;
+            struct order_command command;
 
             writer.data[at] = (uint8_t)value;
-            if (command_read(&command, writer.data, writer.size) == OK)
+            if (order_command_read(&command, writer.data, writer.size) == OK)
                 assert_true(command.basket.count >= 1 && command.stamp >= 0);
-            command_close(&command);
+            order_command_close(&command);
         }
         writer.data[at] = was;
     }
@@ -190,15 +191,15 @@ static void test_a_changed_command_does_no_harm(void **state)
 static void test_an_unknown_version_is_named(void **state)
 {
     struct bytes_writer writer = {0};
-    struct command command;
+    struct order_command command;
     (void)state;
 
-    command_write_cancelled(&writer, 1);
+    order_command_write_cancelled(&writer, 1);
     writer.data[0] = 2;
-    assert_int_equal(command_read(&command, writer.data, writer.size), ERR_VERSION);
+    assert_int_equal(order_command_read(&command, writer.data, writer.size), ERR_VERSION);
     writer.data[0] = 1;
     writer.data[1] = 9;
-    assert_int_equal(command_read(&command, writer.data, writer.size), ERR_VERSION);
+    assert_int_equal(order_command_read(&command, writer.data, writer.size), ERR_VERSION);
     bytes_writer_close(&writer);
 }
 
@@ -207,7 +208,7 @@ static void test_a_grant_of_other_lines_is_refused(void **state)
 {
     struct grant grant = grant_of_two_lines();
     struct bytes_writer writer = {0}, content = {0}, granted = {0};
-    struct command command;
+    struct order_command command;
     struct basket basket;
     (void)state;
 
@@ -215,9 +216,10 @@ static void test_a_grant_of_other_lines_is_refused(void **state)
     basket.lines[0].quantity++;
     basket_write(&basket, &content);
     grant_write(&grant, &granted);
-    command_write_order(&writer, "key", 1, content.data, content.size, granted.data, granted.size);
-    assert_int_equal(command_read(&command, writer.data, writer.size), ERR_CORRUPT);
-    command_close(&command);
+    order_command_write_order(&writer, "key", 1, content.data, content.size, granted.data,
+                              granted.size);
+    assert_int_equal(order_command_read(&command, writer.data, writer.size), ERR_CORRUPT);
+    order_command_close(&command);
     grant_close(&grant);
     bytes_writer_close(&writer);
     bytes_writer_close(&content);
@@ -229,7 +231,7 @@ static void test_the_largest_order_fits_an_entry(void **state)
 {
     struct grant grant = {.currency = "USD", .count = ORDER_LINES_MAX};
     struct bytes_writer writer = {0};
-    struct command command;
+    struct order_command command;
     char title[TITLE_BYTES_MAX], key[KEY_BYTES_MAX + 1] = {0};
     (void)state;
 
@@ -244,8 +246,8 @@ static void test_the_largest_order_fits_an_entry(void **state)
                                              .title = alloc_copy(title, sizeof title)};
     write_order(&writer, key, &grant);
     assert_true(writer.size <= ENTRY_BYTES_MAX);
-    assert_int_equal(command_read(&command, writer.data, writer.size), OK);
-    command_close(&command);
+    assert_int_equal(order_command_read(&command, writer.data, writer.size), OK);
+    order_command_close(&command);
     for (size_t i = 0; i < grant.count; i++)
         grant.lines[i].price_cents = PRICE_CENTS_MAX;
     assert_int_equal(grant_check(&grant), ERR_INVALID); /* above TOTAL_CENTS_MAX */

@@ -32,13 +32,13 @@ static void expect_fields(const char *text, int code, const char *part)
 {
     json_t *object = parse(text);
     struct basket basket;
-    struct fields fields;
+    struct order_fields fields;
 
-    fields_init(&fields, object, names);
-    fields_key(&fields, "key");
-    fields_basket(&fields, "lines", &basket);
-    fields_integer_or(&fields, "number", 1, 100, 1);
-    fields_cursor(&fields, "cursor");
+    order_fields_init(&fields, object, names);
+    order_fields_key(&fields, "key");
+    order_fields_basket(&fields, "lines", &basket);
+    order_fields_integer_or(&fields, "number", 1, 100, 1);
+    order_fields_cursor(&fields, "cursor");
     assert_int_equal(fields.code, code);
     if (part != NULL && strstr(fields.detail, part) == NULL)
         fail_msg("\"%s\" does not say \"%s\"", fields.detail, part);
@@ -53,14 +53,14 @@ static void test_a_good_request_is_read(void **state)
                            " {\"id\": 2, \"quantity\": 3}, {\"id\": 9, \"quantity\": 2}],"
                            " \"cursor\": \"12\"}");
     struct basket basket;
-    struct fields fields;
+    struct order_fields fields;
     (void)state;
 
-    fields_init(&fields, object, names);
-    assert_string_equal(fields_key(&fields, "key"), "k");
-    fields_basket(&fields, "lines", &basket);
-    assert_int_equal(fields_integer_or(&fields, "number", 1, 100, 33), 33);
-    assert_int_equal(fields_cursor(&fields, "cursor"), 12);
+    order_fields_init(&fields, object, names);
+    assert_string_equal(order_fields_key(&fields, "key"), "k");
+    order_fields_basket(&fields, "lines", &basket);
+    assert_int_equal(order_fields_integer_or(&fields, "number", 1, 100, 33), 33);
+    assert_int_equal(order_fields_cursor(&fields, "cursor"), 12);
     assert_int_equal(fields.code, OK);
     assert_int_equal(basket.count, 2);
     assert_int_equal(basket.lines[1].quantity, 3);

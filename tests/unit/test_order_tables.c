@@ -112,7 +112,8 @@ static struct machine_result apply_order(struct fixture *self, const char *key, 
                                          .title = alloc_copy("Emma", 4)};
     basket_write(&basket, &content);
     grant_write(&grant, &granted);
-    command_write_order(&command, key, 500, content.data, content.size, granted.data, granted.size);
+    order_command_write_order(&command, key, 500, content.data, content.size, granted.data,
+                              granted.size);
     bytes_writer_close(&content);
     bytes_writer_close(&granted);
     grant_close(&grant);
@@ -124,7 +125,7 @@ static struct machine_result apply_cancelling(struct fixture *self, uint64_t num
 {
     struct bytes_writer command = {0};
 
-    command_write_cancelling(&command, number, key, stamp);
+    order_command_write_cancelling(&command, number, key, stamp);
     return apply(self, &command);
 }
 
@@ -132,7 +133,7 @@ static struct machine_result apply_cancelled(struct fixture *self, uint64_t numb
 {
     struct bytes_writer command = {0};
 
-    command_write_cancelled(&command, number);
+    order_command_write_cancelled(&command, number);
     return apply(self, &command);
 }
 
