@@ -385,6 +385,13 @@ static int dispatch_complete(struct router *self, struct request *request, struc
     return 0;
 }
 
+/* Whether a worker refused this attempt alone, while an earlier worker was lost with the request and
+ * may have carried it out: "not attempted" would not be true of the whole. */
+static bool dispatch_is_half_truth(const struct request *request, int status)
+{
+    return request->attempts > 1 && err_is_retryable(status) && !err_is_unknown(status);
+}
+
 void dispatch_reply(struct router *self, struct peer *worker, uint64_t id, int status,
                     struct body *body)
 {
@@ -400,6 +407,10 @@ void dispatch_reply(struct router *self, struct peer *worker, uint64_t id, int s
         return;
     }
     if (request->client == NULL) {
+        dispatch_finish(self, request);
+    } else if (dispatch_is_half_truth(request, status)) {
+        dispatch_count(self, request, RESULT_FAILED);
+        dispatch_post_error(self, request->client, request->correlation, ERR_UNKNOWN);
         dispatch_finish(self, request);
     } else if (dispatch_complete(self, request, body) != 0) {
         dispatch_fail(self, request, ERR_UNKNOWN);

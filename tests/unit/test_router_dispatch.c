@@ -182,6 +182,39 @@ static void test_requests_of_a_lost_worker_go_to_another(void **state)
     assert_int_equal(router_count(rig->router, COUNT_REDISPATCHED), 6);
 }
 
+/* What a worker says of a repetition alone ("not attempted: busy") says nothing of the first attempt,
+ * which may have been carried out. What it says of the request itself goes through. */
+static void test_a_refused_repetition_is_unknown(void **state)
+{
+    static const int refusals[] = {ERR_BUSY,     ERR_QUEUE_FULL,  ERR_EXPIRED,
+                                   ERR_DISK_LOW, ERR_UNAVAILABLE, ERR_DRAINING};
+    struct rig *rig = *state;
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        rig_ready(rig, "w", "s", 1);
+        rig_request(rig, "c", 1, "s", "a", 20000, SAFE);
+        rig_expect(rig, "w", "REQUEST *");
+        rig_lose(rig, "w");
+        rig_ready(rig, "w", "s", 1);
+        rig_expect(rig, "w", "REQUEST id=* attempt=2 *");
+        rig_reply(rig, "w", rig->id, refusals[i], "{}");
+        rig_expect(rig, "c", "REPLY correlation=1 status=100 ");
+        rig_lose(rig, "w");
+    }
+    rig_ready(rig, "w", "s", 1);
+    rig_request(rig, "c", 2, "s", "a", 20000, SAFE);
+    rig_expect(rig, "w", "REQUEST *");
+    rig_lose(rig, "w");
+    rig_ready(rig, "w", "s", 1);
+    rig_expect(rig, "w", "REQUEST id=* attempt=2 *");
+    rig_reply(rig, "w", rig->id, ERR_OUT_OF_STOCK, "{}");
+    rig_expect(rig, "c", "REPLY correlation=2 status=202 {}");
+    rig_clear(rig);
+    rig_request(rig, "c", 3, "s", "a", 20000, SAFE);
+    rig_expect(rig, "w", "REQUEST *");
+    rig_reply(rig, "w", rig->id, ERR_BUSY, "{}");
+    rig_expect(rig, "c", "REPLY correlation=3 status=102 {}");
+}
+
 /* One that may not be repeated fails with an honest word at once. */
 static void test_an_unsafe_request_is_not_repeated(void **state)
 {
@@ -760,6 +793,7 @@ int main(void)
         TEST(test_clients_take_turns),
         TEST(test_a_leaving_worker_finishes_what_it_has),
         TEST(test_requests_of_a_lost_worker_go_to_another),
+        TEST(test_a_refused_repetition_is_unknown),
         TEST(test_an_unsafe_request_is_not_repeated),
         cmocka_unit_test(test_repetition_may_be_switched_off_for_a_service),
         TEST(test_a_poisonous_request_ends),
