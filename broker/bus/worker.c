@@ -109,7 +109,7 @@ void bus_request_reply(struct bus_request **self_p, int code, const void *body, 
         return;
     }
     if (size > BODY_BYTES_MAX) {
-        code = ERR_TOO_LARGE;
+        code = ERR_UNKNOWN; /* what it would have told was done */
         size = 0;
     }
     uint8_t *answer = size > 0 ? (uint8_t *)alloc_copy(body, size) : NULL;

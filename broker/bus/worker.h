@@ -77,7 +77,7 @@ uint16_t bus_request_attempt(const struct bus_request *self);
 /* Answer, and free the request. Replies of one turn of the loop leave in one message. The bytes
  * are copied.
  *
- * @code  a code of err.h; an answer above BODY_BYTES_MAX becomes ERR_TOO_LARGE without a body */
+ * @code  a code of err.h; an answer above BODY_BYTES_MAX becomes ERR_UNKNOWN without a body */
 void bus_request_reply(struct bus_request **self_p, int code, const void *body, size_t size);
 
 /* Free the request without an answer. Accepts NULL. */
