@@ -36,7 +36,7 @@ struct grant_line {
     int64_t id;
     int64_t quantity;
     int64_t price_cents; /* of one piece, 0 to PRICE_CENTS_MAX */
-    int64_t stock_left;  /* right after this sale, 0 to STOCK_MAX */
+    int64_t stock_left;  /* right after this sale, not negative */
     int64_t version;     /* the item's, right after this sale */
     char *title;         /* owned, at most TITLE_BYTES_MAX */
 };
