@@ -1,9 +1,9 @@
 /* The catalog's tables and every statement on them: one SQLite connection whose statements are
  * prepared once and kept.
  *
- * The file is disposable (services/replica/replica.h): it is rebuilt from the log when it was not
- * written under this boot, so it is never synced. What SQLite then still fails at (a full or broken
- * disk) leaves half an apply behind, and so ends the process at once with status 5.
+ * The file is disposable (services/replica/replica.h): it is made from the log at each start, so it
+ * is never synced. What SQLite then still fails at (a full or broken disk) leaves half an apply
+ * behind, and so ends the process at once with status 5.
  *
  * Tables
  *   meta      one row: index and log time of the last entry applied

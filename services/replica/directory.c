@@ -23,8 +23,6 @@
 
 #define DIRECTORY_LOCK           "lock"
 #define DIRECTORY_IDENTITY       "identity"
-#define DIRECTORY_BOOT           "state.boot"
-#define DIRECTORY_BOOT_ID        "/proc/sys/kernel/random/boot_id"
 #define DIRECTORY_TEXT_BYTES_MAX 1024 /* of a small file: an identity with room to spare */
 
 struct directory {
@@ -223,22 +221,7 @@ void directory_close(struct directory **self_p)
     *self_p = NULL;
 }
 
-/* What state.boot holds when state.db is ours and of this boot; NULL when the boot has no name, so
- * that nothing is ever taken for this boot's. */
-static char *directory_boot_text(const struct directory *self)
-{
-    char *boot = directory_read_text(DIRECTORY_BOOT_ID);
-    char *text = NULL;
-
-    if (boot != NULL && *boot != '\0') {
-        boot[strcspn(boot, "\n")] = '\0';
-        text = zsys_sprintf("%sboot = %s\n", self->identity, boot);
-    }
-    free(boot);
-    return text;
-}
-
-static int directory_remove_state(const struct directory *self, char **error)
+int directory_remove_state(const struct directory *self, char **error)
 {
     const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
     int result = 0;
@@ -249,28 +232,6 @@ static int directory_remove_state(const struct directory *self, char **error)
             result = directory_fail(path, error);
         free(path);
     }
-    return result;
-}
-
-int directory_prepare_state(struct directory *self, char **error)
-{
-    char *path = directory_file(self, DIRECTORY_BOOT);
-    char *ours = directory_boot_text(self);
-    char *found = directory_read_text(path);
-    int result = 0;
-
-    if (!directory_has(self, DIRECTORY_LOG) || ours == NULL || found == NULL ||
-        strcmp(found, ours) != 0) {
-        /* The mark goes in only after the old files are gone. Should the process die in between,
-         * the next one does the same again; should the power fail, whatever order the disk saw,
-         * the boot that the mark names is over. */
-        result = directory_remove_state(self, error);
-        if (result == 0 && ours != NULL)
-            result = directory_write_text(path, ours, error);
-    }
-    free(found);
-    free(ours);
-    free(path);
     return result;
 }
 

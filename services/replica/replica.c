@@ -505,22 +505,17 @@ static int replica_open_log(struct replica *self, const struct replica_options *
     return result;
 }
 
+/* The machine begins empty (directory_remove_state); the log makes it what it was. */
 static int replica_open_machine(struct replica *self, char **error)
 {
     char *path = directory_file(self->directory, DIRECTORY_STATE);
-    replica_index last_index = log_store_state(self->reader).last_index;
 
     int result = self->machine.open(self->machine.self, path, error);
     free(path);
-    if (result != 0)
-        return result;
-    self->applied_index = self->machine.applied(self->machine.self);
-    if (self->applied_index <= last_index)
-        return 0;
-    /* It only ever applied what was durable. */
-    *error = zsys_sprintf("the log ends at entry %" PRIu64 ", but entry %" PRIu64 " was applied",
-                          last_index, self->applied_index);
-    return directory_refuse(ERR_CORRUPT, error);
+    if (result == 0)
+        self->applied_index = self->machine.applied(self->machine.self);
+    assert(result != 0 || self->applied_index == 0);
+    return result;
 }
 
 /* A new term with the own vote, and its first entry: durable before anything is done with what the
@@ -609,7 +604,7 @@ static int replica_open_all(struct replica *self, const struct replica_options *
         result =
             directory_open(options->directory, &identity, free_bytes_min, &self->directory, error);
     if (result == 0)
-        result = directory_prepare_state(self->directory, error);
+        result = directory_remove_state(self->directory, error);
     if (result == 0)
         result = replica_open_log(self, options, &identity, error);
     if (result == 0)

@@ -6,9 +6,8 @@
  * of one member is a group whose majority is itself.
  *
  * Invariants
- *   R1  a command is applied only when it is committed, in the order of the log, exactly once for
- *       each life of the machine's own store (the machine keeps its applied index in the same
- *       transaction as its data).
+ *   R1  a command is applied only when it is committed, in the order of the log, exactly once
+ *       in the life of the process and of the machine's own store, which begins empty.
  *   R2  a submission's callback gets OK only after the entry is durable on a majority and applied
  *       here.
  *   R3  terms never fall; the log index of a command is never given to another command once it is
@@ -48,9 +47,8 @@ struct replica_entry {
  * be seen. */
 struct replica_machine {
     void *self;
-    /* Open the machine's own store at @path. It is disposable: the replica removes it first unless
-     * it was written under this same boot, by this replica of this cluster (its unsynced pages
-     * live as long as the kernel). Returns 0 or a code, with *error set. */
+    /* Open the machine's own store at @path, where nothing is: the replica has removed what an
+     * earlier process left there (directory.h). Returns 0 or a code, with *error set. */
     int (*open)(void *self, const char *path, char **error);
     /* The index of the last entry in the machine's tables, 0 when they are empty. */
     replica_index (*applied)(void *self);

@@ -1,4 +1,4 @@
-/* The data directory: made, locked, identified; the machine's store kept only under its own boot.
+/* The data directory: made, locked, identified; the machine's store removed at each start.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
@@ -79,20 +79,6 @@ static void put(struct fixture *self, const char *name, const char *text)
     free(path);
 }
 
-static void put_state(struct fixture *self)
-{
-    put(self, "log.db", "");
-    put(self, "state.db", "x");
-    put(self, "state.db-wal", "x");
-    put(self, "state.db-shm", "x");
-}
-
-static void prepare(struct fixture *self)
-{
-    char *error = NULL;
-    assert_int_equal(directory_prepare_state(self->directory, &error), 0);
-}
-
 /* An absent directory is made, and is nobody else's to read. */
 static void test_it_is_made_for_its_owner_alone(void **state)
 {
@@ -163,60 +149,35 @@ static void test_a_log_without_identity_is_refused(void **state)
     assert_non_null(strstr(self->error, "re-seeded"));
 }
 
-/* The machine's store stays as it is under the boot that it was written in. */
-static void test_state_of_this_boot_is_kept(void **state)
+/* Nothing of the machine's store outlives the process that made it; the log does. */
+static void test_state_is_removed(void **state)
 {
+    static const char *const names[] = {"state.db", "state.db-wal", "state.db-shm",
+                                        "state.db-journal"};
     struct fixture *self = *state;
 
     assert_int_equal(reopen(self), 0);
-    put(self, "log.db", "");
-    prepare(self);
-    put_state(self);
-    assert_int_equal(reopen(self), 0);
-    prepare(self);
-    assert_true(has(self, "state.db"));
-    assert_true(has(self, "state.db-wal"));
+    put(self, "log.db", "x");
+    for (size_t i = 0; i < 4; i++)
+        put(self, names[i], "x");
+    for (int twice = 0; twice < 2; twice++)
+        assert_int_equal(directory_remove_state(self->directory, &self->error), 0);
+    for (size_t i = 0; i < 4; i++)
+        assert_false(has(self, names[i]));
+    assert_true(has(self, "log.db"));
 }
 
-/* Under any other boot all of its files go. */
-static void test_state_of_another_boot_is_removed(void **state)
+/* What can't be removed is told by name: the machine must not begin with it. */
+static void test_state_that_stays_is_told(void **state)
 {
     struct fixture *self = *state;
-    char *boot = inside(self, "state.boot");
+    char *path = inside(self, "state.db");
 
     assert_int_equal(reopen(self), 0);
-    put_state(self);
-    prepare(self); /* no mark at all */
-    assert_false(has(self, "state.db"));
-    put_state(self);
-    char *text = files_read(boot);
-    text[strlen(text) - 3] ^= 1;
-    files_write(boot, text);
-    prepare(self);
-    assert_false(has(self, "state.db"));
-    assert_false(has(self, "state.db-wal"));
-    assert_false(has(self, "state.db-shm"));
-    put_state(self);
-    prepare(self); /* marked anew */
-    assert_true(has(self, "state.db"));
-    free(text);
-    free(boot);
-}
-
-/* State without a log came from a log that is gone. */
-static void test_state_without_a_log_is_removed(void **state)
-{
-    struct fixture *self = *state;
-
-    assert_int_equal(reopen(self), 0);
-    put(self, "log.db", "");
-    prepare(self);
-    put_state(self);
-    char *log = inside(self, "log.db");
-    files_remove(log);
-    free(log);
-    prepare(self);
-    assert_false(has(self, "state.db"));
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(directory_remove_state(self->directory, &self->error), ERR_STORAGE);
+    assert_non_null(strstr(self->error, path));
+    free(path);
 }
 
 /* Space is low when less is free than was asked for. */
@@ -244,9 +205,8 @@ int main(void)
         TEST(test_it_is_locked),
         TEST(test_another_ones_directory_is_refused),
         TEST(test_a_log_without_identity_is_refused),
-        TEST(test_state_of_this_boot_is_kept),
-        TEST(test_state_of_another_boot_is_removed),
-        TEST(test_state_without_a_log_is_removed),
+        TEST(test_state_is_removed),
+        TEST(test_state_that_stays_is_told),
         TEST(test_too_little_free_space_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
