@@ -189,13 +189,13 @@ const char *item_put(struct state *state, const struct item *before, struct item
 
 json_t *item_json(const struct item *item)
 {
-    json_t *json =
-        json_pack("{s:I,s:s,s:s,s:s,s:s,s:I,s:s,s:I,s:I}", "id", (json_int_t)item->id, "title",
-                  item->title, "authors", item->authors, "topic", item->topic, "isbn", item->isbn,
-                  "price_cents", (json_int_t)item->price_cents, "currency", item->currency, "stock",
-                  (json_int_t)item->stock, "version", (json_int_t)item->version);
+    json_t *year = item->year_known ? json_integer(item->year) : json_null();
+    json_t *json = json_pack("{s:I,s:s,s:s,s:s,s:o,s:s,s:I,s:s,s:I,s:I}", "id",
+                             (json_int_t)item->id, "title", item->title, "authors", item->authors,
+                             "topic", item->topic, "year", year, "isbn", item->isbn, "price_cents",
+                             (json_int_t)item->price_cents, "currency", item->currency, "stock",
+                             (json_int_t)item->stock, "version", (json_int_t)item->version);
     assert(json != NULL);
-    json_object_set_new(json, "year", item->year_known ? json_integer(item->year) : json_null());
     return json;
 }
 
