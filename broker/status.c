@@ -237,13 +237,12 @@ static json_t *status_counters(const struct status *self)
 static json_t *status_status(struct status *self)
 {
     struct router *router = self->options.router;
-    return json_pack("{s:s, s:s, s:n, s:s, s:I, s:n, s:n, s:n, s:n, s:n, s:I, s:s, s:o, s:I, s:o}",
-                     "name", self->name, "kind", "broker", "role", "state",
-                     router->draining ? "draining" : "up", "pid", (json_int_t)getpid(), "term",
-                     "log_index", "commit_index", "applied_index", "lag", "last_contact_ms",
-                     (json_int_t)0, "version", PYGMY_VERSION, "services", status_services(router),
-                     "peers", (json_int_t)peer_table_count(router->peers), "counters",
-                     status_counters(self));
+    return json_pack(
+        "{s:s, s:s, s:n, s:s, s:I, s:n, s:n, s:n, s:n, s:n, s:n, s:s, s:o, s:I, s:o}", "name",
+        self->name, "kind", "broker", "role", "state", router->draining ? "draining" : "up", "pid",
+        (json_int_t)getpid(), "term", "log_index", "commit_index", "applied_index", "lag",
+        "last_contact_ms", "version", PYGMY_VERSION, "services", status_services(router), "peers",
+        (json_int_t)peer_table_count(router->peers), "counters", status_counters(self));
 }
 
 static void status_write(json_t *answer, struct bytes_writer *writer)

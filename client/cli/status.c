@@ -45,11 +45,10 @@ static bool status_is_known(const json_t *row)
     return !status_is(row, "state", "unknown");
 }
 
-/* It serves: a process of the bus or the log is up, a bridge is ready when it also reaches the
- * services. What is starting, draining or in a state that is not known here does not. */
+/* What drains, or is in a state that is not known here, does not serve. */
 static bool status_is_well(const json_t *row)
 {
-    return status_is(row, "state", "up") || status_is(row, "state", "ready");
+    return status_is(row, "state", "up");
 }
 
 /* Whether a group has a leader, and a majority of its voters answers. */

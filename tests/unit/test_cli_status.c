@@ -33,7 +33,7 @@ static void test_a_cluster_that_is_all_up_is_healthy(void **state)
     add(rows, "broker", NULL, "up");
     add(rows, "catalog", "leader", "up");
     add(rows, "order", "leader", "up");
-    add(rows, "bridge", NULL, "ready");
+    add(rows, "bridge", NULL, "up");
     check(rows, STATUS_HEALTHY);
 }
 
