@@ -55,7 +55,8 @@ static void options_print_help(const struct options_program *program)
                row->help);
     }
     printf("\nExit status: 0 after a clean end, 1 after a failure, 2 for a wrong option or "
-           "configuration.\n");
+           "configuration%s%s.\n",
+           program->status != NULL ? ",\n" : "", program->status != NULL ? program->status : "");
 }
 
 /* getopt's table, made from ours in the same order: its index is that of our row. */

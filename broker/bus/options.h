@@ -33,6 +33,7 @@ struct option_row {
 struct options_program {
     const char *name;    /* "pygmy-broker" */
     const char *summary; /* what it is: one sentence */
+    const char *status;  /* a further exit status, for the help; NULL: none */
     enum node_kind kind;
     const struct option_row *rows; /* its own options, or NULL */
     size_t row_count;

@@ -19,9 +19,7 @@
 #include "services/catalog/reservations.h"
 #include "services/catalog/restock.h"
 #include "services/catalog/stock.h"
-
-/* Status of a process that can't go on with its log; nothing starts it again by itself. */
-#define MACHINE_EXIT_STATUS 5
+#include "services/replica/fatal.h"
 
 struct machine {
     struct log *log; /* not owned */
@@ -151,7 +149,7 @@ static void machine_decode(struct machine *self, const struct replica_entry *ent
                                   : "an entry is damaged; ending",
               LOG_UINT("index", entry->index), LOG_UINT("term", entry->term),
               LOG_UINT("bytes", entry->size));
-    _exit(MACHINE_EXIT_STATUS);
+    _exit(FATAL_EXIT_STATUS);
 }
 
 static void *machine_apply(void *arg, const struct replica_entry *entry)

@@ -250,6 +250,7 @@ static const struct node_operation operations[] = {
 const struct node_service operations_service = {
     .kind = NODE_CATALOG,
     .program = "pygmy-catalog",
+    .summary = "A replica of the catalog: items, stock, search, reservations.",
     .operations = operations,
     .operation_count = sizeof operations / sizeof operations[0],
     .open = catalog_open,

@@ -12,12 +12,10 @@
 #include "broker/bus/alloc.h"
 #include "broker/bus/err.h"
 #include "broker/bus/limits.h"
+#include "services/replica/fatal.h"
 
 /* Of the tables; a file of another one is thrown away. */
 #define SQL_SCHEMA_VERSION 1
-/* Status of a process whose storage failed; nothing starts it again by itself. */
-#define SQL_EXIT_STATUS 5
-
 /* Somebody else may look into the file and hold a lock for a moment: rather stall than end. */
 #define SQL_BUSY_MS           1000
 
@@ -83,7 +81,7 @@ static _Noreturn void sql_die(struct sql *self, const char *statement)
               LOG_TEXT("error", sqlite3_errmsg(self->database)),
               LOG_INT("code", sqlite3_extended_errcode(self->database)),
               LOG_TEXT("statement", statement));
-    _exit(SQL_EXIT_STATUS);
+    _exit(FATAL_EXIT_STATUS);
 }
 
 static int sql_failed(struct sql *self, const char *path, char **error)

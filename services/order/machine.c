@@ -9,9 +9,7 @@
 #include "broker/bus/alloc.h"
 #include "broker/bus/err.h"
 #include "services/order/command.h"
-
-/* As when the tables fail: starting again would end here again. */
-#define EXIT_CORRUPT 5
+#include "services/replica/fatal.h"
 
 static int machine_open(void *arg, const char *path, char **error)
 {
@@ -68,7 +66,7 @@ static void *machine_apply(void *arg, const struct replica_entry *entry)
     if (code != OK) {
         log_write(self->log, LOG_LEVEL_ERROR, "an entry of the log can't be read",
                   LOG_UINT("log_index", entry->index), LOG_TEXT("error", err_type(code)));
-        _exit(EXIT_CORRUPT);
+        _exit(FATAL_EXIT_STATUS);
     }
     outcome = machine_run(self, &command, entry, &result->number);
     result->made = outcome == ORDERS_MADE;

@@ -236,6 +236,7 @@ static void service_close(void *arg)
 const struct node_service order_service = {
     .kind = NODE_ORDER,
     .program = "pygmy-order",
+    .summary = "A replica of the order service: orders, the buy, the cancel.",
     .operations = operations,
     .operation_count = sizeof operations / sizeof operations[0],
     .open = service_open,

@@ -15,11 +15,10 @@
 
 #include "broker/bus/alloc.h"
 #include "broker/bus/err.h"
+#include "services/replica/fatal.h"
 
 /* Of the tables. Another one in the file: it is made anew. */
 #define TABLES_VERSION 1
-/* The machine's storage failed; whoever supervises does not start it again by itself. */
-#define EXIT_STORAGE 5
 
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS counters ("
@@ -103,7 +102,7 @@ static _Noreturn void orders_fail(struct orders *self)
 {
     log_write(self->log, LOG_LEVEL_ERROR, "the order tables failed",
               LOG_TEXT("error", sqlite3_errmsg(self->db)));
-    _exit(EXIT_STORAGE);
+    _exit(FATAL_EXIT_STATUS);
 }
 
 static void orders_expect(struct orders *self, bool good)

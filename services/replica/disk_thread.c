@@ -19,6 +19,7 @@
 #include "broker/bus/clock.h"
 #include "broker/bus/err.h"
 #include "broker/bus/limits.h"
+#include "services/replica/fatal.h"
 
 struct disk_thread {
     zactor_t *actor;
@@ -75,7 +76,7 @@ static _Noreturn void disk_worker_fail(struct disk_worker *self)
               "the disk failed and this process ends; repair the disk and restart the machine (its "
               "memory may hold what the disk does not) before starting it again",
               LOG_TEXT("error", log_store_error(self->store)));
-    _exit(DISK_EXIT_STATUS);
+    _exit(FATAL_EXIT_STATUS);
 }
 
 /* Write all batches of the list in one transaction. */

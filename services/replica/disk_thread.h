@@ -7,7 +7,7 @@
  * (group commit).
  *
  * A write or sync that fails ends the process at once, with status
- * DISK_EXIT_STATUS: the kernel has by then forgotten which pages never reached
+ * FATAL_EXIT_STATUS (fatal.h): the kernel has by then forgotten which pages never reached
  * the disk and would read them back as if they had, so nothing that is done
  * after it can be trusted. Nothing more is written, and the process must not
  * be started again by itself.
@@ -23,8 +23,6 @@
 
 #include "broker/bus/log.h"
 #include "services/replica/log_store.h"
-
-#define DISK_EXIT_STATUS 5
 
 /* What is to become durable as a whole. */
 struct disk_batch {

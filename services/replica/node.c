@@ -314,10 +314,12 @@ static int node_run(const struct node_service *service, const struct config *con
 
 int node_main(const struct node_service *service, int argc, char **argv)
 {
-    char *summary = zsys_sprintf("A replica of the group %s.", config_kind_name(service->kind));
     const struct options_program program = {
         .name = service->program,
-        .summary = summary,
+        .summary = service->summary,
+        .status =
+            "5 after a failed write or sync of its data, or with a log that it can't read: not to "
+            "be\nstarted again before the cause is known",
         .kind = service->kind,
     };
     struct options *options = NULL;
@@ -334,7 +336,6 @@ int node_main(const struct node_service *service, int argc, char **argv)
     config_destroy(&config);
     options_destroy(&options);
     close(signal_fd);
-    free(summary);
     return status;
 }
 

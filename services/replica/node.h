@@ -44,6 +44,7 @@ struct node_operation {
 struct node_service {
     enum node_kind kind;
     const char *program; /* "pygmy-catalog", for --help and --version */
+    const char *summary; /* what it is: one sentence, for --help */
     const struct node_operation *operations;
     size_t operation_count;
     /* Make the service's object and fill @machine; the replica is opened after it (and the machine

@@ -142,6 +142,7 @@ static const struct node_operation toy_operations[] = {
 static const struct node_service toy_service = {
     .kind = NODE_CATALOG,
     .program = "pygmy-toy",
+    .summary = "A toy.",
     .operations = toy_operations,
     .operation_count = sizeof toy_operations / sizeof toy_operations[0],
     .open = toy_open,

@@ -22,6 +22,7 @@
 #include "broker/bus/limits.h"
 #include "broker/bus/metrics.h"
 #include "services/replica/disk_thread.h"
+#include "services/replica/fatal.h"
 #include "services/replica/log_store.h"
 #include "services/replica/replica.h"
 #include "tests/lib/fault_vfs.h"
@@ -692,7 +693,7 @@ static void test_a_failing_disk_ends_the_process(void **state)
     char *text = read_lines(output, SIZE_MAX);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), DISK_EXIT_STATUS);
+    assert_int_equal(WEXITSTATUS(status), FATAL_EXIT_STATUS);
     close(output);
     assert_int_equal(reopen(self), 0);
     assert_true(assert_acknowledged(self, text) > 0);
