@@ -9,11 +9,6 @@
 
 #include "broker/bus/alloc.h"
 
-void bytes_writer_init(struct bytes_writer *self)
-{
-    *self = (struct bytes_writer){0};
-}
-
 void bytes_writer_close(struct bytes_writer *self)
 {
     free(self->data);

@@ -26,7 +26,6 @@ struct bytes_reader {
 };
 
 /* An empty writer: {0} will do as well. */
-void bytes_writer_init(struct bytes_writer *self);
 /* Free what it holds; it is empty and usable again. */
 void bytes_writer_close(struct bytes_writer *self);
 void bytes_put_u8(struct bytes_writer *self, uint8_t value);

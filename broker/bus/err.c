@@ -49,14 +49,6 @@ int err_http(int code)
     return err_row(code)->http;
 }
 
-int err_of_type(const char *type)
-{
-    for (size_t i = 0; i < ERR_ROWS; i++)
-        if (strcmp(err_rows[i].type, type) == 0)
-            return err_rows[i].code;
-    return ERR_UNKNOWN;
-}
-
 bool err_is_unknown(int code)
 {
     switch (err_row(code)->code) {

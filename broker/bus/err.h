@@ -80,9 +80,6 @@ const char *err_title(int code);
 /* The HTTP status of a code; 504 for one that is not in the table. */
 int err_http(int code);
 
-/* The code of a slug; ERR_UNKNOWN for one that is not in the table. */
-int err_of_type(const char *type);
-
 /* Whether an operation that ended so may still have taken, or take, effect. False for a definite
  * refusal and for OK. */
 bool err_is_unknown(int code);

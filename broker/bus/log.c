@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -24,7 +23,7 @@
 struct log {
     char *component;
     char *node;
-    atomic_int level; /* enum log_level; read by all threads */
+    enum log_level level; /* never changed: read by all threads */
 };
 
 static const char *const log_level_names[] = {
@@ -41,7 +40,7 @@ struct log *log_new(const char *component, const char *node, enum log_level leve
     struct log *self = alloc_zero(sizeof *self);
     self->component = alloc_copy(component, strlen(component));
     self->node = alloc_copy(node, strlen(node));
-    atomic_init(&self->level, (int)level);
+    self->level = level;
     return self;
 }
 
@@ -54,11 +53,6 @@ void log_destroy(struct log **self_p)
     free(self->node);
     free(self);
     *self_p = NULL;
-}
-
-void log_set_level(struct log *self, enum log_level level)
-{
-    atomic_store(&self->level, (int)level);
 }
 
 int log_level_parse(const char *text)
@@ -163,7 +157,7 @@ void log_write_fields(struct log *self, enum log_level level, const char *messag
     char now[CLOCK_TEXT_BYTES];
     int saved_errno = errno;
 
-    if (self == NULL || (int)level < atomic_load(&self->level))
+    if (self == NULL || level < self->level)
         return;
     log_put(&line, "ts=");
     log_put(&line, clock_text(clock_wall_ms(), now));

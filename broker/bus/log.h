@@ -19,7 +19,6 @@ struct log;
 /* @component ("broker") and @node ("broker-1") stand on each line; both are copied. */
 struct log *log_new(const char *component, const char *node, enum log_level level);
 void log_destroy(struct log **self_p);
-void log_set_level(struct log *self, enum log_level level);
 /* Parse "debug", "info", "warn", "error"; -1 if it is none of them. */
 int log_level_parse(const char *text);
 

@@ -46,10 +46,9 @@ struct bus_request {
     uint64_t connection; /* of the peer's link (W3) */
     uint64_t correlation;
     int64_t deadline_ms; /* the end of its budget, counted from its arrival */
-    uint16_t attempt;
-    uint16_t status; /* of the answer */
-    void *handle;    /* in the worker's requests or the peer's answers */
-    uint8_t *body;   /* of the request, then of the answer */
+    uint16_t status;     /* of the answer */
+    void *handle;        /* in the worker's requests or the peer's answers */
+    uint8_t *body;       /* of the request, then of the answer */
     size_t size;
 };
 
@@ -69,7 +68,6 @@ static struct bus_request *worker_request_new(struct worker_peer *peer,
     request->peer = peer;
     request->connection = bus_link_connection(peer->link);
     request->correlation = record->correlation;
-    request->attempt = record->attempt;
     request->deadline_ms = now_ms + (record->number > 0 ? record->number : REQUEST_DEADLINE_MS);
     request->body = (uint8_t *)alloc_copy(record->body, record->body_len);
     request->size = record->body_len;
@@ -151,11 +149,6 @@ size_t bus_request_size(const struct bus_request *self)
 int64_t bus_request_remaining_ms(const struct bus_request *self, int64_t now_ms)
 {
     return self->deadline_ms - now_ms;
-}
-
-uint16_t bus_request_attempt(const struct bus_request *self)
-{
-    return self->attempt;
 }
 
 /* ---- What the links ask ----------------------------------------------- */

@@ -71,8 +71,6 @@ const uint8_t *bus_request_body(const struct bus_request *self);
 size_t bus_request_size(const struct bus_request *self);
 /* Milliseconds of its budget that are left at @now_ms (clock_ms); 0 or less when it expired. */
 int64_t bus_request_remaining_ms(const struct bus_request *self, int64_t now_ms);
-/* From 1; above 1 an earlier worker was lost with it. */
-uint16_t bus_request_attempt(const struct bus_request *self);
 
 /* Answer, and free the request. Replies of one turn of the loop leave in one message. The bytes
  * are copied.

@@ -41,14 +41,6 @@ void http_reply_header(struct http_reply *self, const char *name, const char *va
             *at = '?';
 }
 
-const char *http_reply_get(const struct http_reply *self, const char *name)
-{
-    for (size_t i = 0; i < self->header_count; i++)
-        if (strcmp(self->headers[i].name, name) == 0)
-            return self->headers[i].value;
-    return NULL;
-}
-
 void http_reply_body(struct http_reply *self, const char *type, char *body, size_t size)
 {
     assert(self->body == NULL);

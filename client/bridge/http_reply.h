@@ -27,8 +27,6 @@ void http_reply_destroy(struct http_reply **self_p);
 /* Add a header. What can't stand in one (anything but visible ASCII and blanks) becomes '?': values
  * may hold what a client sent. */
 void http_reply_header(struct http_reply *self, const char *name, const char *value);
-/* The value of a header that was added, or NULL. @name as it was given. */
-const char *http_reply_get(const struct http_reply *self, const char *name);
 
 /* Set the body, taken over (free()), and its media type. */
 void http_reply_body(struct http_reply *self, const char *type, char *body, size_t size);

@@ -115,11 +115,6 @@ void *http_call_context(const struct http_call *self)
     return self->context;
 }
 
-bool http_call_wanted(const struct http_call *self)
-{
-    return self->mhd != NULL && self->state != CALL_ANSWERED;
-}
-
 static int server_on_run_timer(zloop_t *loop, int timer, void *arg);
 
 /* Have libmicrohttpd run soon: within this turn of the loop, or a millisecond later. */
@@ -129,11 +124,17 @@ static void server_run_soon(struct http_server *self, size_t delay_ms)
         self->run_timer = zloop_timer(self->loop, delay_ms, 1, server_on_run_timer, self);
 }
 
+/* Whether somebody still waits for the reply. */
+static bool call_wanted(const struct http_call *self)
+{
+    return self->mhd != NULL && self->state != CALL_ANSWERED;
+}
+
 /* Give a call its reply, taken over, the first of which counts. */
 static void call_answer(struct http_call *call, struct http_reply *reply)
 {
     struct http_server *server = call->server;
-    if (!http_call_wanted(call)) {
+    if (!call_wanted(call)) {
         http_reply_destroy(&reply);
         return;
     }

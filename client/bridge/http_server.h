@@ -81,9 +81,6 @@ const struct http_request *http_call_request(const struct http_call *self);
 void http_call_set_context(struct http_call *self, void *context);
 void *http_call_context(const struct http_call *self);
 
-/* Whether somebody still waits for the reply: when not, work on it may be spared. */
-bool http_call_wanted(const struct http_call *self);
-
 /* Answer. Both are taken over. */
 void http_call_reply(struct http_call **self_p, struct http_reply **reply);
 

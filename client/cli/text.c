@@ -38,20 +38,6 @@ size_t text_utf8_next(const uint8_t *data, size_t size, uint32_t *point)
     return len;
 }
 
-bool text_utf8_valid(const uint8_t *data, size_t size, size_t *at)
-{
-    uint32_t point;
-    for (size_t i = 0; i < size;) {
-        size_t len = text_utf8_next(data + i, size - i, &point);
-        if (len == 0) {
-            *at = i;
-            return false;
-        }
-        i += len;
-    }
-    return true;
-}
-
 static bool text_is_control(uint32_t point)
 {
     return point < 0x20 || (point >= 0x7f && point < 0xa0);

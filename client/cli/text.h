@@ -15,9 +15,6 @@
  * point; 0 when it is none: cut off, overlong, a surrogate, above U+10FFFF. */
 size_t text_utf8_next(const uint8_t *data, size_t size, uint32_t *point);
 
-/* Whether all @size bytes are UTF-8; @at gets the offset of the first that is not. */
-bool text_utf8_valid(const uint8_t *data, size_t size, size_t *at);
-
 /* Whether there is a control character (C0, C1, DEL) in @text, which is UTF-8. */
 bool text_has_controls(const char *text);
 

@@ -21,11 +21,6 @@ void log_time_start(struct log_time *self, int64_t now_ms)
     self->since_ms = now_ms;
 }
 
-void log_time_stop(struct log_time *self)
-{
-    self->running = false;
-}
-
 /* What an entry proposed at @now_ms would get. */
 static int64_t log_time_at(const struct log_time *self, int64_t now_ms)
 {

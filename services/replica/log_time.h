@@ -37,8 +37,6 @@ void log_time_init(struct log_time *self, int64_t last_ms);
 
 /* This replica leads and has applied its barrier, just now. */
 void log_time_start(struct log_time *self, int64_t now_ms);
-/* It leads no longer. */
-void log_time_stop(struct log_time *self);
 
 /* The time of an entry that is proposed now; it is the last one of the log from now on. */
 int64_t log_time_propose(struct log_time *self, int64_t now_ms);

@@ -23,10 +23,9 @@ static void test_bytes_stand_in_the_stated_order(void **state)
         0x00, 0x00, 0x00, 0x02, 'h',  'i',              /* string */
         0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, /* "" and NULL */
     };
-    struct bytes_writer writer;
+    struct bytes_writer writer = {0};
 
     (void)state;
-    bytes_writer_init(&writer);
     bytes_put_u8(&writer, 0x01);
     bytes_put_u16(&writer, 0x0203);
     bytes_put_u32(&writer, 0x04050607);

@@ -21,6 +21,15 @@ static json_t *body_of(struct http_reply *reply)
     return body;
 }
 
+/* The value of a header, or NULL. */
+static const char *header_of(const struct http_reply *reply, const char *name)
+{
+    for (size_t i = 0; i < reply->header_count; i++)
+        if (strcmp(reply->headers[i].name, name) == 0)
+            return reply->headers[i].value;
+    return NULL;
+}
+
 static const char *text_of(const json_t *body, const char *name)
 {
     return json_string_value(json_object_get(body, name));
@@ -35,8 +44,8 @@ static void test_a_problem_names_its_kind_and_request(void **state)
     (void)state;
 
     assert_int_equal(reply->status, 404);
-    assert_string_equal(http_reply_get(reply, "Content-Type"), "application/problem+json");
-    assert_null(http_reply_get(reply, "Retry-After"));
+    assert_string_equal(header_of(reply, "Content-Type"), "application/problem+json");
+    assert_null(header_of(reply, "Retry-After"));
     json_t *body = body_of(reply);
     assert_string_equal(text_of(body, "type"), "urn:pygmy:problem:not-found");
     assert_string_equal(text_of(body, "title"), "There is no such thing");
@@ -87,15 +96,15 @@ static void test_statuses_have_their_headers(void **state)
     (void)state;
 
     assert_int_equal(reply->status, 503);
-    assert_string_equal(http_reply_get(reply, "Retry-After"), "1");
+    assert_string_equal(header_of(reply, "Retry-After"), "1");
     http_reply_destroy(&reply);
     reply = problem_reply(&(struct problem){.code = ERR_HTTP_BUSY});
     assert_int_equal(reply->status, 429);
-    assert_string_equal(http_reply_get(reply, "Retry-After"), "1");
+    assert_string_equal(header_of(reply, "Retry-After"), "1");
     http_reply_destroy(&reply);
     reply = problem_reply(&(struct problem){.code = ERR_UNAUTHORIZED});
     assert_int_equal(reply->status, 401);
-    assert_string_equal(http_reply_get(reply, "WWW-Authenticate"), "Bearer realm=\"pygmy\"");
+    assert_string_equal(header_of(reply, "WWW-Authenticate"), "Bearer realm=\"pygmy\"");
     http_reply_destroy(&reply);
 }
 
@@ -135,7 +144,7 @@ static void test_a_header_cannot_be_split(void **state)
     struct http_reply *reply = http_reply_new(200);
     (void)state;
     http_reply_header(reply, "Link", "a\r\nSet-Cookie: b\xc3\xa9");
-    assert_string_equal(http_reply_get(reply, "Link"), "a??Set-Cookie: b??");
+    assert_string_equal(header_of(reply, "Link"), "a??Set-Cookie: b??");
     http_reply_destroy(&reply);
     assert_null(reply);
     http_reply_destroy(&reply);
