@@ -5,6 +5,7 @@ The bridge is alone here, or with a bus that the test plays; see tests/lib/bridg
 SPDX-License-Identifier: Apache-2.0
 """
 
+import ctypes
 import json
 import os
 import re
@@ -73,14 +74,33 @@ BAD_FRAMING = {
 }
 
 
+def libmicrohttpd_version():
+    library = ctypes.CDLL("libmicrohttpd.so.12")
+    library.MHD_get_version.restype = ctypes.c_char_p
+    return tuple(int(part) for part in library.MHD_get_version().decode().split("."))
+
+
+# What libmicrohttpd 1.0 answers in HTML before we hear of it, and with which status; earlier ones
+# leave it to us. A blank in the target has it point at the same target with the blank escaped.
+ANSWERED_BELOW = {
+    "another coding": 400,
+    "blank before the colon": 400,
+    "no host": 400,
+    "blank in the target": 301,
+}
+
+
 @pytest.mark.parametrize("name", BAD_FRAMING)
 def test_bad_framing_is_refused_and_the_connection_closed(bridge, name):
     """What two servers may read in two ways is answered once, with 400, and nothing after it is
     read as a request."""
     received = bridge.raw(BAD_FRAMING[name] + b"GET /version HTTP/1.1\r\n" + HOST + b"\r\n")
-    assert statuses(received) == [400], received
     assert b"\r\nConnection: close\r\n" in received
-    assert problem(received)["type"] == "urn:pygmy:problem:malformed"
+    if name in ANSWERED_BELOW and libmicrohttpd_version() >= (1,):
+        assert statuses(received) == [ANSWERED_BELOW[name]], received
+    else:
+        assert statuses(received) == [400], received
+        assert problem(received)["type"] == "urn:pygmy:problem:malformed"
     assert bridge.get("/healthz").status == 200
 
 
