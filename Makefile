@@ -297,6 +297,9 @@ $(O)/install/libpygmy.a: $(call archives,pygmy)
 install: all $(if $(wildcard client/store/pygmy.h),$(O)/install/libpygmy.a)
 	install -d '$(DESTDIR)$(PREFIX)/bin'
 	install $(PROGRAMS) '$(DESTDIR)$(PREFIX)/bin'
+	install -d $(foreach s,1 5 8,'$(DESTDIR)$(PREFIX)/share/man/man$(s)')
+	$(foreach s,1 5 8,install -m 644 $(wildcard docs/man/*.$(s)) \
+	    '$(DESTDIR)$(PREFIX)/share/man/man$(s)' &&) :
 ifneq ($(wildcard client/store/pygmy.h),)
 	install -d '$(DESTDIR)$(PREFIX)/lib' '$(DESTDIR)$(PREFIX)/include'
 	install -m 644 $(O)/install/libpygmy.a '$(DESTDIR)$(PREFIX)/lib'
