@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -136,12 +138,19 @@ static void log_put_field(struct bytes_writer *line, const struct log_field *fie
     log_put_text(line, field->name, number);
 }
 
-/* A descriptor that takes no more loses lines; a process must not stop for its log. */
+/* A descriptor that takes no more loses lines; a process must not stop for its log. A pipe that is
+ * writable has room for PIPE_BUF bytes (pipe(7)): what is asked for at a time is no more, and so
+ * doesn't wait for whoever should read it. */
 static void log_flush(const struct bytes_writer *line)
 {
+    struct pollfd item = {.fd = STDERR_FILENO, .events = POLLOUT};
     size_t done = 0;
+
     while (done < line->size) {
-        ssize_t wrote = write(STDERR_FILENO, line->data + done, line->size - done);
+        size_t left = line->size - done;
+        if (poll(&item, 1, 0) != 1 || (item.revents & POLLOUT) == 0)
+            return;
+        ssize_t wrote = write(STDERR_FILENO, line->data + done, left < PIPE_BUF ? left : PIPE_BUF);
         if (wrote < 0 && errno == EINTR)
             continue;
         if (wrote <= 0)

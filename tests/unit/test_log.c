@@ -120,6 +120,28 @@ static void test_levels_are_known_by_name(void **state)
     assert_int_equal(log_level_parse(""), -1);
 }
 
+/* A pipe that nobody reads loses lines and holds up nobody. */
+static void test_a_full_pipe_loses_lines_and_does_not_block(void **state)
+{
+    struct log *log = log_new("order", "order-1", LOG_LEVEL_INFO);
+    int ends[2];
+    char page[4096] = {0};
+    (void)state;
+
+    int saved = dup(STDERR_FILENO);
+    assert_int_equal(pipe(ends), 0);
+    assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+    for (int i = 0; i < 2000; i++) /* more than any pipe holds */
+        log_write(log, LOG_LEVEL_INFO, "nobody reads this", LOG_INT("line", i));
+    assert_true(dup2(saved, STDERR_FILENO) >= 0);
+    assert_true(read(ends[0], page, sizeof page) > 0);
+    assert_memory_equal(page, "ts=20", 5);
+    close(saved);
+    close(ends[0]);
+    close(ends[1]);
+    log_destroy(&log);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,6 +150,7 @@ int main(void)
         cmocka_unit_test(test_a_long_value_is_cut),
         cmocka_unit_test(test_the_level_decides_what_is_written),
         cmocka_unit_test(test_levels_are_known_by_name),
+        cmocka_unit_test(test_a_full_pipe_loses_lines_and_does_not_block),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
