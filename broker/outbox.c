@@ -171,10 +171,37 @@ static void outbox_put(struct outbox *self, struct box *box, struct message *mes
     self->bytes += letter->bytes;
 }
 
-static bool outbox_over(const struct outbox *self, const struct box *box)
+/* Drop what waits for a peer that is gone; who sent to it just now knows, others are told. */
+static void outbox_give_up(struct outbox *self, struct box *box, bool tell)
 {
-    return box->messages > self->options.peer_messages_max ||
-           box->bytes > self->options.peer_bytes_max || self->bytes > self->options.bytes_max;
+    outbox_empty(self, box);
+    outbox_remove(self, box);
+    if (tell)
+        list_add_last(&self->lost, &box->link);
+    else
+        box_free(box);
+}
+
+static struct box *outbox_largest(const struct outbox *self)
+{
+    struct box *largest = box_first(&self->boxes);
+    for (struct list_link *link = &largest->link; link != NULL;
+         link = list_after(&self->boxes, link)) {
+        struct box *box = LIST_OBJECT(link, struct box, link);
+        if (box->bytes > largest->bytes)
+            largest = box;
+    }
+    return largest;
+}
+
+/* Who has to go, now that @box has grown, or NULL. Looking for the largest of all is rare: it is
+ * emptied then. */
+static struct box *outbox_over(const struct outbox *self, struct box *box)
+{
+    if (box->messages > self->options.peer_messages_max ||
+        box->bytes > self->options.peer_bytes_max)
+        return box;
+    return self->bytes > self->options.bytes_max ? outbox_largest(self) : NULL;
 }
 
 int outbox_send(struct outbox *self, struct frame *routing_id, struct message *message)
@@ -191,12 +218,11 @@ int outbox_send(struct outbox *self, struct frame *routing_id, struct message *m
     }
     struct box *box = outbox_box(self, routing_id);
     outbox_put(self, box, message, false);
-    if (!outbox_over(self, box))
+    struct box *gone = outbox_over(self, box);
+    if (gone == NULL)
         return 0;
-    outbox_empty(self, box);
-    outbox_remove(self, box);
-    box_free(box);
-    return ERR_QUEUE_FULL;
+    outbox_give_up(self, gone, gone != box);
+    return gone == box ? ERR_QUEUE_FULL : 0;
 }
 
 /* Send a box's letters until the peer takes no more. Returns 0 when all are gone, or why not. */
@@ -220,19 +246,19 @@ static int outbox_flush_box(struct outbox *self, struct box *box)
 
 void outbox_flush(struct outbox *self)
 {
-    struct box *box = box_first(&self->boxes);
-    while (box != NULL) {
-        struct list_link *next = list_after(&self->boxes, &box->link);
+    /* Who stays busy goes to the end, and is met again only in a later flush. */
+    const struct list_link *last = list_last(&self->boxes);
+    bool more = last != NULL;
+    for (int tries = 0; more && tries < OUTBOX_FLUSH_PEERS_MAX; tries++) {
+        struct box *box = box_first(&self->boxes);
+        more = &box->link != last;
         const int rc = outbox_flush_box(self, box);
         if (rc != ERR_BUSY) {
-            outbox_empty(self, box);
-            outbox_remove(self, box);
-            if (rc == 0)
-                box_free(box);
-            else
-                list_add_last(&self->lost, &box->link);
+            outbox_give_up(self, box, rc != 0);
+        } else {
+            list_remove(&box->link);
+            list_add_last(&self->boxes, &box->link);
         }
-        box = next == NULL ? NULL : LIST_OBJECT(next, struct box, link);
     }
 }
 

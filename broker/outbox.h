@@ -28,14 +28,16 @@ void outbox_destroy(struct outbox **self_p);
 
 /* Send a message, or keep it behind those that already wait for the peer. It is taken over whatever
  * happens. Returns 0, or the reason why the peer counts as gone, with all that waited for it
- * dropped: ERR_WORKER_LOST (no such peer), ERR_QUEUE_FULL (a bound), ERR_UNKNOWN (the socket). */
+ * dropped: ERR_WORKER_LOST (no such peer), ERR_QUEUE_FULL (a bound), ERR_UNKNOWN (the socket). At
+ * the bound for all it is another peer that is gone, if another holds most: see outbox_lost(). */
 int outbox_send(struct outbox *self, struct frame *routing_id, struct message *message);
 
-/* Try again what waits. */
+/* Try again what waits, of OUTBOX_FLUSH_PEERS_MAX peers at most; those that wait longest for their
+ * turn come first. */
 void outbox_flush(struct outbox *self);
 
-/* After a flush: the next peer that turned out to be gone, its messages dropped. @routing_id is the
- * caller's to close. False when there is none. */
+/* After a flush, or sending: the next peer that turned out to be gone, its messages dropped.
+ * @routing_id is the caller's to close. False when there is none. */
 bool outbox_lost(struct outbox *self, struct frame *routing_id);
 
 /* Bytes that wait, with the overhead that is charged for each frame; and messages. */

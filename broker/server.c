@@ -93,28 +93,38 @@ static void server_send(struct server *self, struct router_action *action, int64
     frame_close(&action->routing_id);
 }
 
+/* Tell the router who turned out to be gone. Returns whether anybody did. */
+static bool server_lose(struct server *self, int64_t now_ms)
+{
+    struct frame routing_id;
+    bool any = false;
+    for (; outbox_lost(self->outbox, &routing_id); any = true) {
+        router_lost(self->router, &routing_id, now_ms);
+        frame_close(&routing_id);
+    }
+    return any;
+}
+
 static void server_act(struct server *self, int64_t now_ms)
 {
     struct router_action action;
-    while (router_next(self->router, &action)) {
-        switch (action.kind) {
-        case ROUTER_SEND: server_send(self, &action, now_ms); break;
-        case ROUTER_ASK: server_ask(self, &action, now_ms); break;
-        case ROUTER_TELL: server_tell(self, &action.note, now_ms); break;
+    do {
+        while (router_next(self->router, &action)) {
+            switch (action.kind) {
+            case ROUTER_SEND: server_send(self, &action, now_ms); break;
+            case ROUTER_ASK: server_ask(self, &action, now_ms); break;
+            case ROUTER_TELL: server_tell(self, &action.note, now_ms); break;
+            }
         }
-    }
+    } while (server_lose(self, now_ms));
 }
 
 static void server_flush(struct server *self, int64_t now_ms)
 {
-    struct frame routing_id;
     if (outbox_messages(self->outbox) == 0)
         return;
     outbox_flush(self->outbox);
-    while (outbox_lost(self->outbox, &routing_id)) {
-        router_lost(self->router, &routing_id, now_ms);
-        frame_close(&routing_id);
-    }
+    server_lose(self, now_ms);
 }
 
 /* ---- The loop --------------------------------------------------------- */

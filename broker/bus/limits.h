@@ -142,11 +142,14 @@
 /* The broker's high-water marks, in messages, for each connection and direction: libzmq counts no
  * bytes, so this is also up to so many MiB. What is beyond waits in the outbox, by bytes. */
 #define BROKER_MESSAGES_MAX 128
-/* What may wait for one peer that does not read, and for all; at the bound the peer counts as gone.
- * The count is that of its requests. Each frame counts 64 bytes beside its own. */
+/* What may wait for one peer that does not read, and for all; at the bound the peer counts as gone,
+ * at that for all the one with most. The count is that of its requests. Each frame counts 64 bytes
+ * beside its own. */
 #define OUTBOX_PEER_MESSAGES_MAX BROKER_CLIENT_REQUESTS_MAX
 #define OUTBOX_PEER_BYTES_MAX    (64 * 1024 * 1024)
 #define OUTBOX_BYTES_MAX         (256 * 1024 * 1024)
+/* How many of them are tried in one turn of the loop: about a tenth of a millisecond. */
+#define OUTBOX_FLUSH_PEERS_MAX 64
 /* The feed's high-water marks, in messages, for each publisher and subscriber: seconds of feed. What
  * is beyond is dropped for that subscriber. */
 #define RELAY_MESSAGES_MAX 10000

@@ -11,11 +11,13 @@
 #include <cmocka.h>
 
 #include "broker/bus/err.h"
+#include "broker/bus/limits.h"
 #include "broker/outbox.h"
 
 /* A socket that takes what it has room for, and writes down who got what. */
 struct wire {
     size_t room;   /* messages that it takes; then it is busy */
+    size_t tries;  /* calls so far */
     char lost;     /* a peer that is gone, or 0 */
     char log[256]; /* peer and message, one character each */
 };
@@ -24,6 +26,7 @@ static int wire_send(void *arg, struct message *message, struct frame *routing_i
 {
     struct wire *wire = arg;
     const char peer = (char)frame_data(routing_id)[0];
+    wire->tries++;
     if (peer == wire->lost)
         return ERR_WORKER_LOST;
     if (wire->room == 0)
@@ -130,6 +133,50 @@ static void test_a_peer_that_does_not_read_is_gone_at_the_bound(void **state)
     }
 }
 
+/* The bound for all is paid for by who holds most of it, not by who comes last: peers that don't read
+ * must not be able to have others counted as gone. */
+static void test_at_the_bound_for_all_the_largest_goes(void **state)
+{
+    (void)state;
+    struct wire wire = {0};
+    struct outbox *outbox = outbox_new(
+        &(struct outbox_options){.send = wire_send, .arg = &wire, .bytes_max = 4 * (64 + 8)});
+    struct frame routing_id;
+    assert_int_equal(send_text(outbox, 'b', "12345678"), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(send_text(outbox, 'a', "12345678"), 0);
+    assert_false(outbox_lost(outbox, &routing_id));
+    assert_int_equal(send_text(outbox, 'c', "12345678"), 0);
+    assert_true(outbox_lost(outbox, &routing_id));
+    assert_true(frame_equals(&routing_id, "a", 1));
+    frame_close(&routing_id);
+    assert_false(outbox_lost(outbox, &routing_id));
+    assert_int_equal(outbox_messages(outbox), 2);
+    wire.room = 9;
+    outbox_flush(outbox);
+    assert_string_equal(wire.log, "b1c1");
+    outbox_destroy(&outbox);
+}
+
+/* However many peers do not read, one flush tries only so many of them, and the next goes on with
+ * others: what it costs is bounded, and no peer is forgotten. */
+static void test_a_flush_tries_so_many_peers_and_each_in_its_turn(void **state)
+{
+    (void)state;
+    struct wire wire = {0};
+    struct outbox *outbox = outbox_new(&(struct outbox_options){.send = wire_send, .arg = &wire});
+    for (int peer = 0; peer < OUTBOX_FLUSH_PEERS_MAX + 10; peer++)
+        assert_int_equal(send_text(outbox, (char)(peer + 1), "1"), 0);
+    wire.tries = 0;
+    outbox_flush(outbox);
+    assert_int_equal(wire.tries, OUTBOX_FLUSH_PEERS_MAX);
+    wire.room = 10;
+    outbox_flush(outbox);
+    assert_int_equal(wire.log[0], OUTBOX_FLUSH_PEERS_MAX + 1);
+    assert_int_equal(strlen(wire.log), 20);
+    outbox_destroy(&outbox);
+}
+
 /* What is left at the end is freed. */
 static void test_an_outbox_may_be_destroyed_full(void **state)
 {
@@ -154,6 +201,8 @@ int main(void)
         cmocka_unit_test(test_the_order_to_a_peer_is_kept),
         cmocka_unit_test(test_a_peer_that_is_gone_is_reported),
         cmocka_unit_test(test_a_peer_that_does_not_read_is_gone_at_the_bound),
+        cmocka_unit_test(test_at_the_bound_for_all_the_largest_goes),
+        cmocka_unit_test(test_a_flush_tries_so_many_peers_and_each_in_its_turn),
         cmocka_unit_test(test_an_outbox_may_be_destroyed_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
