@@ -51,7 +51,7 @@ class Unknown(Exception):
 
 
 class Client:
-    """A client of the extension that has one request under way at a time.
+    """A client of the extension: one request after the other, or several at once.
 
     Each call is one attempt: nothing is sent again by itself. It speaks whenever it is used,
     which is all that a client that is only waited for has to do."""
@@ -74,6 +74,12 @@ class Client:
     def receive(self, waiting):
         """The status and the body of the answer; raises Unknown at the deadline."""
         correlation, deadline = waiting
+        return self.gather({correlation}, deadline)[correlation]
+
+    def gather(self, correlations, deadline):
+        """The answers to all of these, whatever order they come in: {correlation: (status, body)}.
+        Raises Unknown at the deadline."""
+        answers = {}
         while True:
             left = deadline - time.monotonic()
             if left <= 0:
@@ -82,11 +88,19 @@ class Client:
                 self.socket.send_multipart(pack(b"C", [(HEARTBEAT, 0, 0, 0, 0, 0, b"test", b"")]))
                 continue
             for record in unpack(b"C", self.socket.recv_multipart()):
-                if record[0] == REPLY and record[4] == correlation:
-                    return record[2], json.loads(record[7] or b"null")
+                if record[0] == REPLY and record[4] in correlations:
+                    answers[record[4]] = record[2], json.loads(record[7] or b"null")
+            if len(answers) == len(correlations):
+                return answers
 
     def call(self, service, request, timeout=10.0):
         return self.receive(self.send(service, request, timeout))
+
+    def call_all(self, requests, timeout=10.0):
+        """The answers to (service, request) pairs, all of which are under way at once."""
+        waiting = [self.send(*request, timeout) for request in requests]
+        answers = self.gather({correlation for correlation, _ in waiting}, waiting[-1][1])
+        return [answers[correlation] for correlation, _ in waiting]
 
     def log_time(self):
         """A stamp for an operation that begins now."""

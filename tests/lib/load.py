@@ -1,0 +1,279 @@
+"""A recorded load: customers of every kind on a running store, and the end of it.
+
+Customers buy, cancel, restock and look up, over HTTP or over the bus. What they do follows from
+the seed and their name; when they do it does not. What is unknown is sent again with the same key,
+and now and then given up; what is known is now and then sent again, too.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+
+import random
+import threading
+
+from bus import Client, Unknown
+from cluster import wait_until
+from history import now, order_essentials
+from laws import NOT_NOW
+from shop import HttpBuyer, bus_endpoint, http_port
+
+CALL_SECONDS = 2.0
+RETRY_SECONDS = 0.02  # a dead process refuses at once: no busy loop around it
+GIVE_UP, REPEAT = 0.05, 0.03
+PAGE = 500
+AT_A_TIME = 64  # questions under way when the end is asked for
+
+
+class HttpWay:
+    """Requests over HTTP. Each method makes one attempt; its result is what the store said:
+    (True, answer) or (False, error), or Unknown is raised."""
+
+    def __init__(self, cluster):
+        self.buyer = HttpBuyer(http_port(cluster))
+        self.token = {"Authorization": f"Bearer {cluster.admin_token}"}
+
+    def ask(self, method, path, body=None, headers=None):
+        status, body, headers = self.buyer.call(method, path, body, headers, CALL_SECONDS)
+        if status >= 400:
+            return False, body
+        return True, (body, headers.get("Idempotency-Replayed") == "true")
+
+    def order(self, path, key, body=None):
+        ok, told = self.ask("POST", path, body, {"Idempotency-Key": key})
+        if not ok:
+            return False, told
+        return True, {"order": order_essentials(told[0]), "replayed": told[1]}
+
+    def buy(self, key, args, _):
+        lines = [{"id": item, "quantity": quantity} for item, quantity in args["lines"]]
+        return self.order("/orders", key, {"lines": lines})
+
+    def cancel(self, key, args, _):
+        return self.order(f"/orders/{args['number']}/cancel", key)
+
+    def restock(self, key, args, _):
+        ok, told = self.ask("POST", f"/items/{args['item']}/stock",
+                            {"change": args["change"], "reason": key},
+                            {"Idempotency-Key": key, **self.token})
+        if not ok:
+            return False, told
+        return True, {"stock": told[0]["stock"], "version": told[0]["version"],
+                      "replayed": told[1]}
+
+    def lookup(self, _, args, __):
+        ok, told = self.ask("GET", f"/lookup/{args['item']}")
+        if not ok:
+            return False, told
+        return True, {"stock": told[0]["stock"], "version": told[0]["version"]}
+
+    def stamp(self):
+        return None  # the bridge's matter
+
+    def close(self):
+        self.buyer.close()
+
+
+class BusWay:
+    """The same over the bus."""
+
+    def __init__(self, cluster):
+        self.client = Client(bus_endpoint(cluster))
+        self.secret = cluster.read("cluster.secret").strip()
+        self.log_time = None
+
+    def ask(self, service, **request):
+        status, body = self.client.call(service, request, CALL_SECONDS)
+        if status != 0:
+            return False, body["error"]
+        self.log_time = body.get("log_time", self.log_time)
+        return True, body
+
+    def order(self, **request):
+        ok, told = self.ask("order.leader", **request)
+        if not ok:
+            return False, told
+        return True, {"order": order_essentials(told["order"]), "replayed": told["replayed"],
+                      "log_time": told["log_time"]}
+
+    def buy(self, key, args, stamp):
+        lines = [{"id": item, "quantity": quantity} for item, quantity in args["lines"]]
+        return self.order(op="buy", key=key, stamp=stamp, lines=lines)
+
+    def cancel(self, key, args, stamp):
+        return self.order(op="cancel", key=key, stamp=stamp, number=args["number"])
+
+    def restock(self, key, args, stamp):
+        ok, told = self.ask("catalog.leader", op="stock", key=key, stamp=stamp, id=args["item"],
+                            change=args["change"], reason=key, secret=self.secret)
+        return ok, self.item(told, replayed=told["replayed"]) if ok else told
+
+    def lookup(self, _, args, __):
+        ok, told = self.ask("catalog", op="lookup", id=args["item"])
+        return ok, self.item(told) if ok else told
+
+    @staticmethod
+    def item(told, **more):
+        return {"stock": told["item"]["stock"], "version": told["item"]["version"],
+                "log_time": told["log_time"], **more}
+
+    def stamp(self):
+        """The log time as this customer knows it. Raises Unknown."""
+        if self.log_time is None:
+            self.ask("catalog", op="time")
+        if self.log_time is None:
+            raise Unknown()
+        return self.log_time
+
+    def close(self):
+        self.client.close()
+
+
+class Customer(threading.Thread):
+    """Does one thing after the other until it is told to stop, and records it."""
+
+    def __init__(self, name, make_way, recorder, items, seed):
+        super().__init__(name=name)
+        self.make_way, self.recorder, self.items = make_way, recorder, items
+        self.rng = random.Random(f"{seed}-{name}")
+        self.stopping = threading.Event()
+        self.own = []  # numbers of orders that may be cancelled
+        self.turns = 0
+        self.problem = None  # what ended it, if that was not stopping
+
+    def run(self):
+        way = self.make_way()
+        try:
+            while not self.stopping.is_set():
+                self.turns += 1
+                self.do(way, *self.choose())
+        except Exception as problem:  # pylint: disable=broad-except; for who started us
+            self.problem = problem
+        finally:
+            way.close()
+
+    def choose(self):
+        """The next operation, its key and its arguments. The first item is the hot one: most want
+        it, and what there is of it never lasts."""
+        rng, hot = self.rng, self.items[0]
+        key = f"{self.name}-{self.turns}"
+        item = hot if rng.random() < 0.4 else rng.choice(self.items[1:])
+        what = rng.random()
+        if what < 0.25:
+            return "lookup", None, {"item": item}
+        if what < 0.37 and self.own:
+            return "cancel", key, {"number": self.own.pop(rng.randrange(len(self.own)))}
+        if what < 0.47:
+            return "restock", key, {"item": item, "change": rng.choice((-1, 2, 4, 8))}
+        lines = {item: rng.randint(1, 3)}
+        if rng.random() < 0.2:
+            lines[rng.choice(self.items)] = 1
+        return "buy", key, {"lines": sorted(map(list, lines.items()))}
+
+    def do(self, way, op, key, args):
+        """One operation: attempts until its outcome is known, or it is given up."""
+        stamp, bought = None, False
+        while not self.stopping.is_set():
+            try:
+                stamp = stamp if key is None or stamp is not None else way.stamp()
+            except Unknown:
+                continue
+            outcome, answer = self.attempt(way, op, key, args, stamp)
+            if outcome == "ok" and op == "buy" and not bought:
+                bought = True
+                self.own.append(answer["order"]["number"])
+            known = outcome != "unknown" and not answer.get("type") in NOT_NOW
+            if op == "lookup" or self.rng.random() >= (REPEAT if known else 1 - GIVE_UP):
+                break
+            if not known:
+                self.stopping.wait(RETRY_SECONDS)
+
+    def attempt(self, way, op, key, args, stamp):
+        with self.recorder.attempt(self.name, op, key, args) as attempt:
+            try:
+                ok, told = getattr(way, op)(key, args, stamp)
+            except Unknown:
+                return "unknown", {}
+            if ok:
+                attempt.ok(told)
+            else:
+                attempt.failed(told)
+        return attempt.outcome, attempt.answer
+
+
+class Asker:
+    """Asks the store at its end, when it is quiet."""
+
+    def __init__(self, cluster):
+        self.client = Client(bus_endpoint(cluster))
+        self.secret = cluster.read("cluster.secret").strip()
+
+    def ask(self, service, **request):
+        status, body = self.client.call(service, request)
+        assert status == 0, (service, request, body)
+        return body
+
+    def pages(self, service, **request):
+        """All answers of a list."""
+        while True:
+            body = self.ask(service, **request)
+            yield body
+            if body["next"] is None:
+                return
+            request["cursor"] = body["next"]
+
+    def is_quiet(self):
+        """Whether nothing is under way any more: in the broker's queues, in the order service's
+        flows, or between the two services."""
+        services = self.ask("node.broker-1", op="status")["services"]
+        left = self.ask("catalog", op="unsettled", older_ms=0, secret=self.secret)
+        busy = [service["name"] for service in services
+                if service["name"].endswith(".leader") and
+                service["queued"] + service["in_flight"] > 0]
+        flows = self.ask("node.order-1", op="status")["flows"]
+        return not busy and flows == 0 and not left["grants"] and not left["releases"]
+
+    def numbers_of(self, keys):
+        """The order number of each key, None where there is no order; many asked at a time."""
+        numbers, keys = {}, list(keys)
+        for at in range(0, len(keys), AT_A_TIME):
+            some = keys[at:at + AT_A_TIME]
+            requests = [("order", {"op": "order", "key": key}) for key in some]
+            for key, (status, body) in zip(some, self.client.call_all(requests)):
+                assert status == 0 or body["error"]["type"] == "not-found", body
+                numbers[key] = body["order"]["order_number"] if status == 0 else None
+        return numbers
+
+    def item(self, item):
+        rows, head = [], None
+        for head in self.pages("catalog", op="movements", id=item, limit=PAGE):
+            rows += [[row["log_index"], row["change"], row["reason"]] for row in head["movements"]]
+        kept = self.ask("catalog", op="lookup", id=item)["item"]
+        assert kept["stock"] == head["stock"]
+        return {"initial": head["initial"], "moved": head["moved"], "sold": head["sold"],
+                "stock": head["stock"], "version": kept["version"], "movements": rows}
+
+    def tally(self):
+        sold, head = {}, None
+        for head in self.pages("order", op="tally"):
+            sold.update({str(row["id"]): row["quantity"] for row in head["sold"]})
+        return {"active": head["orders"], "last_number": head["last_number"], "sold": sold}
+
+    def close(self):
+        self.client.close()
+
+
+def end_of(cluster, items, keys):
+    """What the store says at the end, as laws.py wants it: asked once all is quiet, and again
+    if something has happened meanwhile."""
+    asker = Asker(cluster)
+    while True:
+        wait_until(asker.is_quiet, 30, "nothing is under way in the store")
+        before = now(), asker.tally(), {str(item): asker.item(item) for item in items}
+        orders = [order_essentials(order)
+                  for page in asker.pages("order", op="orders", limit=PAGE)
+                  for order in page["orders"]]
+        numbers = asker.numbers_of(keys)
+        after = asker.tally(), {str(item): asker.item(item) for item in items}
+        if after == before[1:] and asker.is_quiet():
+            asker.close()
+            return {"from": before[0], "to": now(), "items": after[1], "orders": orders,
+                    "keys": numbers, "tally": after[0]}
