@@ -389,7 +389,7 @@ static int dispatch_complete(struct router *self, struct request *request, struc
  * may have carried it out: "not attempted" would not be true of the whole. */
 static bool dispatch_is_half_truth(const struct request *request, int status)
 {
-    return request->attempts > 1 && err_is_retryable(status) && !err_is_unknown(status);
+    return request->attempts > 1 && !err_is_verdict(status) && !err_is_unknown(status);
 }
 
 void dispatch_reply(struct router *self, struct peer *worker, uint64_t id, int status,

@@ -85,11 +85,12 @@ static void client_check(const struct bus_client *self)
     assert(self->request_bytes <= CLIENT_BYTES_MAX);
 }
 
-/* What a code says of the whole request. A later attempt that was refused with no effect says
- * nothing of an earlier one that had left: its outcome stays unknown. */
+/* What a code says of the whole request. A later attempt that was refused says nothing of an
+ * earlier one that had left, unless the refusal is the same for every attempt: its outcome stays
+ * unknown. */
 static int client_code(const struct client_request *request, int code)
 {
-    if (request->attempt_count > 1 && !err_is_unknown(code) && err_is_retryable(code))
+    if (request->attempt_count > 1 && !err_is_unknown(code) && !err_is_verdict(code))
         return ERR_UNKNOWN;
     return code;
 }

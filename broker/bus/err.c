@@ -60,6 +60,26 @@ bool err_is_unknown(int code)
     }
 }
 
+bool err_is_verdict(int code)
+{
+    switch (code) {
+    case OK:
+    case ERR_TOO_LARGE:
+    case ERR_INVALID:
+    case ERR_NOT_FOUND:
+    case ERR_OUT_OF_STOCK:
+    case ERR_KEY_REUSED:
+    case ERR_KEY_MISSING:
+    case ERR_STAMP_OLD:
+    case ERR_STATE:
+    case ERR_EXISTS:
+    case ERR_VERSION_CONFLICT:
+    case ERR_VERSION_REQUIRED:
+    case ERR_LIMIT: return true;
+    default: return false;
+    }
+}
+
 bool err_is_retryable(int code)
 {
     switch (err_row(code)->code) {

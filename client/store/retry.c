@@ -33,31 +33,9 @@ bool retry_take(struct retry *self, int code, int64_t left_ms, int64_t *pause_ms
     return true;
 }
 
-/* Whether @code is the store's verdict on the request itself, the same for every attempt of it:
- * recorded with the key, or a fault of the request that the first attempt had as well. */
-static bool retry_is_verdict(int code)
-{
-    switch (code) {
-    case OK:
-    case ERR_TOO_LARGE:
-    case ERR_INVALID:
-    case ERR_NOT_FOUND:
-    case ERR_OUT_OF_STOCK:
-    case ERR_KEY_REUSED:
-    case ERR_KEY_MISSING:
-    case ERR_STAMP_OLD:
-    case ERR_STATE:
-    case ERR_EXISTS:
-    case ERR_VERSION_CONFLICT:
-    case ERR_VERSION_REQUIRED:
-    case ERR_LIMIT: return true;
-    default: return false;
-    }
-}
-
 int retry_outcome(const struct retry *self, int code)
 {
-    if (!self->unknown || retry_is_verdict(code) || err_is_unknown(code))
+    if (!self->unknown || err_is_verdict(code) || err_is_unknown(code))
         return code;
     return ERR_UNKNOWN;
 }

@@ -352,11 +352,12 @@ static void test_unanswered_requests_are_sent_again_to_the_next_broker(void **st
 }
 
 /* C3: a refusal without effect is definite as long as there was one attempt. After a lost one it
- * says nothing of that; a code of the store's is definite always. */
+ * says nothing of that, and nor does a failure of that one attempt; the store's verdict on the
+ * request is definite always. */
 static void test_a_refusal_after_a_lost_attempt_is_not_definite(void **state)
 {
     struct fixture *fixture = *state;
-    struct outcome refused = {0}, unknown = {0}, definite = {0};
+    struct outcome refused = {0}, unknown = {0}, definite = {0}, failed = {0};
 
     scripted_broker_reply(fixture->broker, arrived_request(fixture, &refused, "x", 5000, 0),
                           ERR_NO_SERVICE, "");
@@ -365,15 +366,19 @@ static void test_a_refusal_after_a_lost_attempt_is_not_definite(void **state)
 
     arrived_request(fixture, &unknown, "x", 5000, 1);
     arrived_request(fixture, &definite, "x", 5000, 2);
+    arrived_request(fixture, &failed, "x", 5000, 3);
     scripted_broker_stop(fixture->broker);
     scripted_broker_start(fixture->broker);
-    scripted_broker_await(fixture->broker, PACK_REQUEST, 5);
-    scripted_broker_reply(fixture->broker, scripted_broker_nth(fixture->broker, PACK_REQUEST, 3),
-                          ERR_NO_SERVICE, "");
+    scripted_broker_await(fixture->broker, PACK_REQUEST, 7);
     scripted_broker_reply(fixture->broker, scripted_broker_nth(fixture->broker, PACK_REQUEST, 4),
+                          ERR_NO_SERVICE, "");
+    scripted_broker_reply(fixture->broker, scripted_broker_nth(fixture->broker, PACK_REQUEST, 5),
                           ERR_OUT_OF_STOCK, "");
+    scripted_broker_reply(fixture->broker, scripted_broker_nth(fixture->broker, PACK_REQUEST, 6),
+                          ERR_STORAGE, "");
     scripted_run_until(fixture->loop, is_idle, fixture->client);
     assert_int_equal(unknown.code, ERR_UNKNOWN);
+    assert_int_equal(failed.code, ERR_UNKNOWN);
     assert_int_equal(definite.code, ERR_OUT_OF_STOCK);
 }
 
