@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "broker/bus/bytes.h"
-#include "services/catalog/text.h"
+#include "services/replica/text.h"
 
 enum command_op {
     COMMAND_ITEM_ADD = 1,

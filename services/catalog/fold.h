@@ -16,7 +16,7 @@
 #include <sqlite3.h>
 
 #include "broker/bus/bytes.h"
-#include "services/catalog/text.h"
+#include "services/replica/text.h"
 
 struct fold;
 

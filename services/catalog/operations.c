@@ -15,7 +15,7 @@
 #include "broker/bus/limits.h"
 #include "services/catalog/auditor.h"
 #include "services/catalog/command.h"
-#include "services/catalog/fields.h"
+#include "services/replica/fields.h"
 #include "services/catalog/machine.h"
 #include "services/catalog/outcome.h"
 #include "services/catalog/reads.h"
@@ -107,7 +107,7 @@ static void catalog_audit(void *arg, struct node_call *call, json_t *request)
     struct fields fields;
 
     fields_init(&fields, request);
-    struct outcome *refusal = fields_outcome(&fields);
+    struct outcome *refusal = outcome_of_fields(&fields);
     if (refusal != NULL) {
         catalog_answer(self, &call, refusal);
         return;

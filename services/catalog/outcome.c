@@ -41,6 +41,12 @@ struct outcome *outcome_refuse(int code, json_t *extra, const char *format, ...)
     return outcome_new(code, body);
 }
 
+struct outcome *outcome_of_fields(struct fields *fields)
+{
+    int code = fields_end(fields);
+    return code != OK ? outcome_refuse(code, NULL, "%s", fields->detail) : NULL;
+}
+
 struct outcome *outcome_replay(int code, const char *text, size_t size)
 {
     struct outcome *self = outcome_new(code, json_loadb(text, size, 0, NULL));

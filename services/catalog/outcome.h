@@ -7,6 +7,8 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "services/replica/fields.h"
+
 struct outcome {
     int code;      /* OK, or an error of broker/bus/err.h */
     bool replayed; /* the key was known: this is what the first was answered */
@@ -20,6 +22,9 @@ struct outcome *outcome_answer(json_t *body);
  * printed as by printf. */
 struct outcome *outcome_refuse(int code, json_t *extra, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* What is wrong with a request that was read, or NULL: as fields_end(), to be called once all members
+ * were asked for. */
+struct outcome *outcome_of_fields(struct fields *fields);
 /* A recorded one, from its code and the text that outcome_text() made. */
 struct outcome *outcome_replay(int code, const char *text, size_t size);
 /* Accepts NULL. */

@@ -1,8 +1,6 @@
 /* See reads.h.
  *
- * A cursor is the last row's id (of movements, its log index) in decimal digits; to whoever gets it
- * it means nothing. The next page begins above it, so rows that come and go in between double and
- * hide no others.
+ * The place of a row on a page is its id, of a movement its log index.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "services/catalog/reads.h"
@@ -17,69 +15,12 @@
 #include "broker/bus/clock.h"
 #include "broker/bus/err.h"
 #include "broker/bus/limits.h"
-#include "services/catalog/fields.h"
+#include "services/replica/fields.h"
 #include "services/catalog/item.h"
 #include "services/catalog/reservations.h"
 #include "services/catalog/search.h"
 #include "services/catalog/topics.h"
-
-/* ---- Pages -------------------------------------------------------------- */
-
-struct page {
-    int64_t limit;
-    int64_t after; /* the cursor; 0: from the beginning */
-    json_t *rows;
-    size_t bytes; /* of the rows so far, about */
-    int64_t last; /* the last row's place */
-    bool more;    /* a row did not fit */
-};
-
-static void page_read_cursor(struct fields *fields, struct page *page)
-{
-    struct text cursor;
-    if (!fields_text_optional(fields, "cursor", 1, 19, &cursor))
-        return;
-    for (size_t i = 0; i < cursor.size; i++) {
-        int digit = cursor.data[i] - '0';
-        if (digit < 0 || digit > 9 || page->after > (INT64_MAX - digit) / 10) {
-            fields_fail(fields, "cursor", "is not one that an answer gave");
-            return;
-        }
-        page->after = 10 * page->after + digit;
-    }
-}
-
-static void page_read(struct fields *fields, struct page *page)
-{
-    *page = (struct page){.limit = PAGE_DEFAULT};
-    fields_integer_optional(fields, "limit", 1, PAGE_MAX, &page->limit);
-    page_read_cursor(fields, page);
-}
-
-/* Whether a row of about @bytes may be added; if not, the page is full. At least one may. */
-static bool page_has_room(struct page *page, size_t bytes)
-{
-    int64_t count = (int64_t)json_array_size(page->rows);
-    page->more = count == page->limit || (count > 0 && page->bytes + bytes > PAGE_BYTES_MAX);
-    return !page->more;
-}
-
-/* @row is taken over. */
-static void page_add(struct page *page, int64_t place, json_t *row, size_t bytes)
-{
-    json_array_append_new(page->rows, row);
-    page->bytes += bytes;
-    page->last = place;
-}
-
-static json_t *page_next(const struct page *page)
-{
-    char cursor[24];
-    if (!page->more)
-        return json_null();
-    (void)snprintf(cursor, sizeof cursor, "%" PRId64, page->last);
-    return json_string(cursor);
-}
+#include "services/replica/page.h"
 
 /* Fill a page with items from @row's statement, each written by @json. */
 static struct outcome *page_of_items(struct state *state, struct page *page, sqlite3_stmt *row,
@@ -108,7 +49,7 @@ struct reading {
 
 static struct outcome *read_time(struct reading *reading)
 {
-    struct outcome *refusal = fields_outcome(&reading->fields);
+    struct outcome *refusal = outcome_of_fields(&reading->fields);
     return refusal != NULL ? refusal : outcome_answer(json_object());
 }
 
@@ -133,7 +74,7 @@ static struct outcome *read_lookup(struct reading *reading)
     bool by_title = fields_text_optional(fields, "title", 1, TITLE_BYTES_MAX, &title);
     if (by_id == by_title)
         fields_fail(fields, "", "either id or title must be given");
-    struct outcome *refusal = fields_outcome(fields);
+    struct outcome *refusal = outcome_of_fields(fields);
     if (refusal != NULL)
         return refusal;
 
@@ -174,8 +115,8 @@ static struct outcome *read_search(struct reading *reading)
     fields_text_optional(fields, "topic", 0, TOPIC_BYTES_MAX, &topic);
     fields_text_optional(fields, "query", 0, QUERY_BYTES_MAX, &query);
     fields_text_optional(fields, "author", 0, QUERY_BYTES_MAX, &author);
-    page_read(fields, &page);
-    struct outcome *outcome = fields_outcome(fields);
+    page_init_asked(&page, fields);
+    struct outcome *outcome = outcome_of_fields(fields);
     if (outcome != NULL)
         return outcome;
 
@@ -191,8 +132,8 @@ static struct outcome *read_search(struct reading *reading)
 static struct outcome *read_items(struct reading *reading)
 {
     struct page page;
-    page_read(&reading->fields, &page);
-    struct outcome *refusal = fields_outcome(&reading->fields);
+    page_init_asked(&page, &reading->fields);
+    struct outcome *refusal = outcome_of_fields(&reading->fields);
     if (refusal != NULL)
         return refusal;
     sqlite3_stmt *statement = sql_get(state_sql(reading->state), SQL_ITEM_PAGE);
@@ -202,7 +143,7 @@ static struct outcome *read_items(struct reading *reading)
 
 static struct outcome *read_topics(struct reading *reading)
 {
-    struct outcome *refusal = fields_outcome(&reading->fields);
+    struct outcome *refusal = outcome_of_fields(&reading->fields);
     if (refusal != NULL)
         return refusal;
     return outcome_answer(json_pack("{s:o}", "topics", topic_list(reading->state)));
@@ -240,8 +181,8 @@ static struct outcome *read_movements(struct reading *reading)
     int64_t id = 0;
 
     fields_integer(&reading->fields, "id", 1, ITEM_ID_MAX, &id);
-    page_read(&reading->fields, &page);
-    struct outcome *refusal = fields_outcome(&reading->fields);
+    page_init_asked(&page, &reading->fields);
+    struct outcome *refusal = outcome_of_fields(&reading->fields);
     if (refusal != NULL)
         return refusal;
     if (!item_find(reading->state, id, &item))
@@ -261,7 +202,7 @@ static struct outcome *read_unsettled(struct reading *reading)
     int64_t limit = PAGE_DEFAULT;
     fields_integer_optional(&reading->fields, "older_ms", 0, STAMP_MS_MAX, &older_ms);
     fields_integer_optional(&reading->fields, "limit", 1, PAGE_MAX, &limit);
-    struct outcome *refusal = fields_outcome(&reading->fields);
+    struct outcome *refusal = outcome_of_fields(&reading->fields);
     if (refusal != NULL)
         return refusal;
     return outcome_answer(

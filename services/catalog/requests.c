@@ -11,7 +11,7 @@
 #include "broker/bus/err.h"
 #include "broker/bus/key.h"
 #include "broker/bus/limits.h"
-#include "services/catalog/fields.h"
+#include "services/replica/fields.h"
 
 /* ---- Items -------------------------------------------------------------- */
 
@@ -183,10 +183,8 @@ static void read_lines(struct fields *fields, struct command *command)
     }
     int64_t above = fields->code == OK ? command_sum_lines(command) : 0;
     if (above != 0) {
-        char what[96];
-        (void)snprintf(what, sizeof what, "want more than %d of item %" PRId64 " together",
-                       QUANTITY_MAX, above);
-        fields_fail(fields, "lines", what);
+        fields_fail(fields, "lines", "want more than %d of item %" PRId64 " together", QUANTITY_MAX,
+                    above);
     }
 }
 
@@ -256,7 +254,7 @@ struct outcome *request_read(json_t *request, struct command *command)
     else
         refusal = read_import(&fields, command);
     if (refusal == NULL)
-        refusal = fields_outcome(&fields);
+        refusal = outcome_of_fields(&fields);
     if (refusal != NULL)
         command_close(command);
     return refusal;

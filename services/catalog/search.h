@@ -11,7 +11,7 @@
 #include "broker/bus/bytes.h"
 #include "services/catalog/item.h"
 #include "services/catalog/state.h"
-#include "services/catalog/text.h"
+#include "services/replica/text.h"
 
 /* Replace the words of @before by those of @after; either may be NULL. */
 void search_replace(struct state *state, const struct item *before, const struct item *after);

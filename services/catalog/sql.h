@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 #include "broker/bus/log.h"
-#include "services/catalog/text.h"
+#include "services/replica/text.h"
 
 #define SQL_ITEM_COLUMNS                                                                           \
     "id, present, price_cents, stock, initial, moved, sold, version, currency, title, authors, "   \

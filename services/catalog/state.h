@@ -9,7 +9,7 @@
 
 #include "broker/bus/log.h"
 #include "services/catalog/sql.h"
-#include "services/catalog/text.h"
+#include "services/replica/text.h"
 
 struct state;
 

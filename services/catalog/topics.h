@@ -11,7 +11,7 @@
 #include <stdbool.h>
 
 #include "services/catalog/state.h"
-#include "services/catalog/text.h"
+#include "services/replica/text.h"
 
 /* Whether an item may get this topic: it is in use, or fewer than TOPICS_MAX are. */
 bool topic_has_room(struct state *state, struct text name);

@@ -3,55 +3,50 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "services/order/operations.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/bus/alloc.h"
 #include "broker/bus/err.h"
 #include "services/order/conductor.h"
-#include "services/order/fields.h"
 #include "services/order/render.h"
+#include "services/replica/fields.h"
+#include "services/replica/page.h"
 
 struct service {
     struct machine machine;
     struct conductor *conductor;
 };
 
-static bool refused(struct order_fields *fields, struct node_call **call)
+/* Whether something is wrong with the request; then it has been refused. Asked once, when all members
+ * were read. */
+static bool refused(struct fields *fields, struct node_call **call)
 {
-    if (fields->code == OK)
+    int code = fields_end(fields);
+    if (code == OK)
         return false;
-    node_refuse(call, fields->code, fields->detail, NULL);
+    node_refuse(call, code, fields->detail, NULL);
     return true;
 }
 
 /* ---- Reads ---------------------------------------------------------------- */
 
-static bool order_find(struct service *self, struct order_fields *fields, struct order *order)
-{
-    const char *key = order_fields_key_or_null(fields, "key");
-    json_int_t number = order_fields_integer_or(fields, "number", 1, INT64_MAX, 0);
-
-    if ((key == NULL) == (number == 0))
-        order_fields_fail(fields, ERR_INVALID, "one of number and key must be given");
-    if (fields->code != OK)
-        return false;
-    return key != NULL ? orders_by_key(self->machine.orders, key, order)
-                       : orders_by_number(self->machine.orders, (uint64_t)number, order);
-}
-
 static void run_order(void *arg, struct node_call *call, json_t *request)
 {
-    static const char *const names[] = {"number", "key", NULL};
+    struct service *self = arg;
     struct order order;
-    struct order_fields fields;
-    bool found;
+    struct fields fields;
+    struct text key = {0};
+    int64_t number = 0;
 
-    order_fields_init(&fields, request, names);
-    found = order_find(arg, &fields, &order);
+    fields_init(&fields, request);
+    bool by_key = fields_key_optional(&fields, "key", &key);
+    bool by_number = fields_integer_optional(&fields, "number", 1, INT64_MAX, &number);
+    if (by_key == by_number)
+        fields_fail(&fields, "", "either number or key must be given");
     if (refused(&fields, &call))
         return;
+    bool found = by_key ? orders_by_key(self->machine.orders, key.data, &order)
+                        : orders_by_number(self->machine.orders, (uint64_t)number, &order);
     if (!found) {
         node_refuse(&call, ERR_NOT_FOUND, "there is no such order", NULL);
         return;
@@ -60,84 +55,57 @@ static void run_order(void *arg, struct node_call *call, json_t *request)
     order_close(&order);
 }
 
-/* A page that is being filled: it ends at its limit, or before it gets too large for a body. */
-struct page {
-    json_t *rows;
-    size_t limit;
-    size_t bytes;
-    int64_t last; /* number or id of the last row on it */
-    bool more;    /* there was a row that is not on it */
-};
-
-static bool page_add(struct page *self, json_t *row, int64_t at)
+/* Add @row, taken over, to a page. Returns false when there was no room for it. */
+static bool page_take(struct page *page, int64_t place, json_t *row)
 {
-    size_t bytes = json_dumpb(row, NULL, 0, JSON_COMPACT);
+    size_t bytes = json_dumpb(row, NULL, 0, JSON_COMPACT) + 1;
 
-    self->more = json_array_size(self->rows) == self->limit ||
-                 (self->last != 0 && self->bytes + bytes > PAGE_BYTES_MAX);
-    if (self->more) {
+    if (!page_has_room(page, bytes)) {
         json_decref(row);
         return false;
     }
-    json_array_append_new(self->rows, row);
-    self->bytes += bytes + 1;
-    self->last = at;
+    page_add(page, place, row, bytes);
     return true;
 }
 
-static json_t *page_next(const struct page *self)
+static bool page_take_order(void *arg, const struct order *order)
 {
-    char text[24];
-
-    if (!self->more)
-        return json_null();
-    snprintf(text, sizeof text, "%" PRId64, self->last);
-    return json_string(text);
-}
-
-static bool page_add_order(void *arg, const struct order *order)
-{
-    return page_add(arg, render_order(order), (int64_t)order->number);
+    return page_take(arg, (int64_t)order->number, render_order(order));
 }
 
 static void run_orders(void *arg, struct node_call *call, json_t *request)
 {
-    static const char *const names[] = {"limit", "cursor", NULL};
     struct service *self = arg;
-    struct page page = {0};
-    struct order_fields fields;
-    int64_t before;
+    struct page page;
+    struct fields fields;
 
-    order_fields_init(&fields, request, names);
-    page.limit = (size_t)order_fields_integer_or(&fields, "limit", 1, PAGE_MAX, PAGE_DEFAULT);
-    before = order_fields_cursor(&fields, "cursor");
+    fields_init(&fields, request);
+    page_init_asked(&page, &fields);
     if (refused(&fields, &call))
         return;
     page.rows = json_array();
-    orders_page(self->machine.orders, (uint64_t)before, page_add_order, &page);
+    orders_page(self->machine.orders, (uint64_t)page.after, page_take_order, &page);
     node_answer(&call, json_pack("{s:o, s:o}", "orders", page.rows, "next", page_next(&page)));
 }
 
-static bool page_add_sold(void *arg, int64_t id, int64_t quantity)
+static bool page_take_sold(void *arg, int64_t id, int64_t quantity)
 {
-    return page_add(
-        arg, json_pack("{s:I, s:I}", "id", (json_int_t)id, "quantity", (json_int_t)quantity), id);
+    return page_take(
+        arg, id, json_pack("{s:I, s:I}", "id", (json_int_t)id, "quantity", (json_int_t)quantity));
 }
 
 static void run_tally(void *arg, struct node_call *call, json_t *request)
 {
-    static const char *const names[] = {"cursor", NULL};
     struct service *self = arg;
-    struct page page = {.limit = TALLY_ROWS_MAX};
-    struct order_fields fields;
-    int64_t after;
+    struct page page;
+    struct fields fields;
 
-    order_fields_init(&fields, request, names);
-    after = order_fields_cursor(&fields, "cursor");
+    fields_init(&fields, request);
+    page_init(&page, &fields, TALLY_ROWS_MAX);
     if (refused(&fields, &call))
         return;
     page.rows = json_array();
-    orders_sold(self->machine.orders, after, page_add_sold, &page);
+    orders_sold(self->machine.orders, page.after, page_take_sold, &page);
     node_answer(&call, json_pack("{s:I, s:I, s:o, s:o}", "orders",
                                  (json_int_t)orders_active(self->machine.orders), "last_number",
                                  (json_int_t)orders_last_number(self->machine.orders), "sold",
@@ -148,35 +116,33 @@ static void run_tally(void *arg, struct node_call *call, json_t *request)
 
 static void run_buy(void *arg, struct node_call *call, json_t *request)
 {
-    static const char *const names[] = {"key", "stamp", "lines", NULL};
     struct service *self = arg;
     struct basket basket;
-    struct order_fields fields;
-    const char *key;
+    struct fields fields;
+    struct text key;
     int64_t stamp;
 
-    order_fields_init(&fields, request, names);
-    key = order_fields_key(&fields, "key");
-    stamp = order_fields_integer(&fields, "stamp", 0, STAMP_MS_MAX);
-    order_fields_basket(&fields, "lines", &basket);
+    fields_init(&fields, request);
+    fields_key(&fields, "key", &key);
+    fields_integer(&fields, "stamp", 0, STAMP_MS_MAX, &stamp);
+    render_read_basket(&fields, &basket);
     if (!refused(&fields, &call))
-        conductor_buy(self->conductor, call, key, stamp, &basket);
+        conductor_buy(self->conductor, call, key.data, stamp, &basket);
 }
 
 static void run_cancel(void *arg, struct node_call *call, json_t *request)
 {
-    static const char *const names[] = {"key", "stamp", "number", NULL};
     struct service *self = arg;
-    struct order_fields fields;
-    const char *key;
+    struct fields fields;
+    struct text key;
     int64_t stamp, number;
 
-    order_fields_init(&fields, request, names);
-    key = order_fields_key(&fields, "key");
-    stamp = order_fields_integer(&fields, "stamp", 0, STAMP_MS_MAX);
-    number = order_fields_integer(&fields, "number", 1, INT64_MAX);
+    fields_init(&fields, request);
+    fields_key(&fields, "key", &key);
+    fields_integer(&fields, "stamp", 0, STAMP_MS_MAX, &stamp);
+    fields_integer(&fields, "number", 1, INT64_MAX, &number);
     if (!refused(&fields, &call))
-        conductor_cancel(self->conductor, call, key, stamp, (uint64_t)number);
+        conductor_cancel(self->conductor, call, key.data, stamp, (uint64_t)number);
 }
 
 static const struct node_operation operations[] = {
@@ -201,11 +167,6 @@ static void *service_open(struct node *node, struct replica_machine *replica)
     machine_init(&self->machine, node_log(node), service_lead, self, replica);
     self->conductor = conductor_new(node, &self->machine);
     return self;
-}
-
-static void service_started(void *arg)
-{
-    (void)arg; /* what there is to do begins with leadership */
 }
 
 static void service_status(void *arg, json_t *status)
@@ -240,7 +201,6 @@ const struct node_service order_service = {
     .operations = operations,
     .operation_count = sizeof operations / sizeof operations[0],
     .open = service_open,
-    .started = service_started,
     .status = service_status,
     .close = service_close,
 };

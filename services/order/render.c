@@ -67,6 +67,23 @@ json_t *render_basket(const struct basket *basket)
     return lines;
 }
 
+void render_read_basket(struct fields *fields, struct basket *basket)
+{
+    json_t *lines = fields_array(fields, "lines", 1, ORDER_LINES_MAX);
+
+    basket->count = json_array_size(lines);
+    for (size_t i = 0; i < basket->count; i++) {
+        struct fields line;
+        fields_init_element(&line, json_array_get(lines, i), "lines", i);
+        fields_integer(&line, "id", 1, ITEM_ID_MAX, &basket->lines[i].id);
+        fields_integer(&line, "quantity", 1, QUANTITY_MAX, &basket->lines[i].quantity);
+        (void)fields_end(&line);
+        fields_fail_as(fields, &line);
+    }
+    if (fields->code == OK && basket_normalise(basket) != OK)
+        fields_fail(fields, "lines", "must not sum up to more than %d of one item", QUANTITY_MAX);
+}
+
 static int render_read_line(json_t *object, struct grant_line *line)
 {
     json_int_t id, quantity, price_cents, stock_left, version;

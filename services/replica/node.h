@@ -7,7 +7,7 @@
  *
  * Exit statuses: 0 it was told to stop; 1 it can't start (directory in use,
  * foreign or damaged; the message says what to do); 2 wrong flag or
- * configuration; 5 the disk failed (not to be started again by itself).
+ * configuration; 5 it must not go on (fatal.h).
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_REPLICA_NODE_H
@@ -48,7 +48,7 @@ struct node_service {
     const struct node_operation *operations;
     size_t operation_count;
     /* Make the service's object and fill @machine; the replica is opened after it (and the machine
-     * told to lead), and started() called when it stands. */
+     * told to lead), and started() called when it stands, unless it is NULL. */
     void *(*open)(struct node *node, struct replica_machine *machine);
     void (*started)(void *arg);
     /* Add the service's own fields to its status object. */

@@ -3,12 +3,29 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <unistd.h>
 
+#include "broker/bus/err.h"
+#include "services/replica/fields.h"
 #include "services/replica/node_internal.h"
+
+/* These take no members. Whether the request has some all the same, and has been refused. */
+static bool node_own_refused(struct node_call **call, json_t *request)
+{
+    struct fields fields;
+
+    fields_init(&fields, request);
+    int code = fields_end(&fields);
+    if (code != OK)
+        node_refuse(call, code, fields.detail, NULL);
+    return code != OK;
+}
 
 static void node_own_status(void *arg, struct node_call *call, json_t *request)
 {
     struct node *node = arg;
     const struct replica *replica = node->replica;
+
+    if (node_own_refused(&call, request))
+        return;
     replica_index commit = replica_commit_index(replica);
     replica_index applied = replica_applied_index(replica);
     bool leader = replica_is_leader(replica);
@@ -21,7 +38,6 @@ static void node_own_status(void *arg, struct node_call *call, json_t *request)
         "applied_index", (json_int_t)applied, "lag", (json_int_t)(commit - applied),
         "last_contact_ms", (json_int_t)0, "version", PYGMY_VERSION);
 
-    (void)request;
     if (node->service->status != NULL)
         node->service->status(node->object, status);
     node_answer(&call, status);
@@ -32,7 +48,8 @@ static void node_own_metrics(void *arg, struct node_call *call, json_t *request)
     struct node *node = arg;
     struct bytes_writer text = {0};
 
-    (void)request;
+    if (node_own_refused(&call, request))
+        return;
     metrics_write(node->metrics, &text);
     node_answer(&call, json_pack("{s:s%}", "text", (const char *)text.data, text.size));
     bytes_writer_close(&text);
@@ -41,8 +58,8 @@ static void node_own_metrics(void *arg, struct node_call *call, json_t *request)
 static void node_own_ping(void *arg, struct node_call *call, json_t *request)
 {
     (void)arg;
-    (void)request;
-    node_answer(&call, json_object());
+    if (!node_own_refused(&call, request))
+        node_answer(&call, json_object());
 }
 
 const struct node_operation node_own_operations[] = {

@@ -5,7 +5,7 @@
 #include "tests/unit/catalog_driver.h"
 
 #include "services/catalog/fold.h"
-#include "services/catalog/text.h"
+#include "services/replica/text.h"
 
 /* Valid UTF-8 without control characters is plain, and nothing else. */
 static void test_text_is_plain_utf8_without_control_characters(void **state)

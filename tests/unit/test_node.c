@@ -493,6 +493,22 @@ static void test_a_process_tells_its_status(void **state)
     json_decref(answer);
 }
 
+/* What it does not know is refused there as everywhere. */
+static void test_its_own_operations_take_no_members(void **state)
+{
+    static const char *const requests[] = {"{\"op\":\"ping\",\"more\":1}",
+                                           "{\"op\":\"status\",\"more\":1}",
+                                           "{\"op\":\"metrics\",\"more\":1}"};
+    struct fixture *self = *state;
+    json_t *answer;
+
+    start(self);
+    for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
+        assert_int_equal(call(self, "node.catalog-1", requests[i], &answer), ERR_INVALID);
+        json_decref(answer);
+    }
+}
+
 /* Its metrics count operations, and never a name that a peer made up. */
 static void test_metrics_count_operations(void **state)
 {
@@ -639,6 +655,7 @@ int main(int argc, char **argv)
         TEST(test_the_secret_is_asked_for),
         TEST(test_impossible_answers_are_refused),
         TEST(test_a_process_tells_its_status),
+        TEST(test_its_own_operations_take_no_members),
         TEST(test_metrics_count_operations),
         TEST(test_a_request_is_logged_with_its_id),
         TEST(test_a_signal_drains),

@@ -13,11 +13,9 @@
 
 #include "broker/bus/err.h"
 #include "services/order/command.h"
-#include "services/order/fields.h"
 #include "services/order/render.h"
 #include "services/order/scan.h"
-
-static const char *const names[] = {"key", "lines", "number", "cursor", NULL};
+#include "services/replica/page.h"
 
 static json_t *parse(const char *text)
 {
@@ -32,14 +30,17 @@ static void expect_fields(const char *text, int code, const char *part)
 {
     json_t *object = parse(text);
     struct basket basket;
-    struct order_fields fields;
+    struct fields fields;
+    struct page page;
+    struct text key;
+    int64_t number;
 
-    order_fields_init(&fields, object, names);
-    order_fields_key(&fields, "key");
-    order_fields_basket(&fields, "lines", &basket);
-    order_fields_integer_or(&fields, "number", 1, 100, 1);
-    order_fields_cursor(&fields, "cursor");
-    assert_int_equal(fields.code, code);
+    fields_init(&fields, object);
+    fields_key(&fields, "key", &key);
+    render_read_basket(&fields, &basket);
+    fields_integer_optional(&fields, "number", 1, 100, &number);
+    page_init(&page, &fields, 1);
+    assert_int_equal(fields_end(&fields), code);
     if (part != NULL && strstr(fields.detail, part) == NULL)
         fail_msg("\"%s\" does not say \"%s\"", fields.detail, part);
     json_decref(object);
@@ -53,15 +54,21 @@ static void test_a_good_request_is_read(void **state)
                            " {\"id\": 2, \"quantity\": 3}, {\"id\": 9, \"quantity\": 2}],"
                            " \"cursor\": \"12\"}");
     struct basket basket;
-    struct order_fields fields;
+    struct fields fields;
+    struct page page;
+    struct text key;
+    int64_t number = 33;
     (void)state;
 
-    order_fields_init(&fields, object, names);
-    assert_string_equal(order_fields_key(&fields, "key"), "k");
-    order_fields_basket(&fields, "lines", &basket);
-    assert_int_equal(order_fields_integer_or(&fields, "number", 1, 100, 33), 33);
-    assert_int_equal(order_fields_cursor(&fields, "cursor"), 12);
-    assert_int_equal(fields.code, OK);
+    fields_init(&fields, object);
+    assert_true(fields_key(&fields, "key", &key));
+    assert_string_equal(key.data, "k");
+    render_read_basket(&fields, &basket);
+    assert_false(fields_integer_optional(&fields, "number", 1, 100, &number));
+    assert_int_equal(number, 33);
+    page_init(&page, &fields, 1);
+    assert_int_equal(page.after, 12);
+    assert_int_equal(fields_end(&fields), OK);
     assert_int_equal(basket.count, 2);
     assert_int_equal(basket.lines[1].quantity, 3);
     json_decref(object);
@@ -83,7 +90,8 @@ static void test_a_wrong_member_is_named(void **state)
     expect_fields("{\"key\": \"k\", \"lines\": [{\"id\": 1, \"quantity\": 1},"
                   " {\"id\": 0, \"quantity\": 1}]}",
                   ERR_INVALID, "lines[1].id");
-    expect_fields("{\"key\": \"k\", \"surprise\": 1}", ERR_INVALID, "surprise");
+    expect_fields("{\"key\": \"k\", \"lines\": [{\"id\": 1, \"quantity\": 1}], \"surprise\": 1}",
+                  ERR_INVALID, "surprise");
     expect_fields("{\"key\": \"k\", \"lines\": [{\"id\": 1, \"quantity\": 1, \"price\": 1}]}",
                   ERR_INVALID, "price");
     expect_fields("{\"key\": \"k\", \"lines\": [{\"id\": 1, \"quantity\": 1}], \"number\": 101}",

@@ -4,16 +4,15 @@
  * it wants and asks once, with fields_end(), which also refuses members that nobody asked for.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#ifndef PYGMY_CATALOG_FIELDS_H
-#define PYGMY_CATALOG_FIELDS_H
+#ifndef PYGMY_REPLICA_FIELDS_H
+#define PYGMY_REPLICA_FIELDS_H
 
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "services/catalog/outcome.h"
-#include "services/catalog/text.h"
+#include "services/replica/text.h"
 
 /* Members of one object that are read; no operation has more. */
 #define FIELDS_MAX 24
@@ -39,25 +38,27 @@ bool fields_integer(struct fields *self, const char *name, int64_t min, int64_t 
                     int64_t *value);
 bool fields_integer_optional(struct fields *self, const char *name, int64_t min, int64_t max,
                              int64_t *value);
-/* A string without control characters of @min to @max bytes; it is the object's. */
+/* A string without control characters of @min to @max bytes; it is the object's, with a NUL behind
+ * it. */
 bool fields_text(struct fields *self, const char *name, size_t min, size_t max, struct text *text);
 bool fields_text_optional(struct fields *self, const char *name, size_t min, size_t max,
                           struct text *text);
 /* An idempotency key; an absent one is ERR_KEY_MISSING. */
 bool fields_key(struct fields *self, const char *name, struct text *key);
+bool fields_key_optional(struct fields *self, const char *name, struct text *key);
 /* An array of @min to @max elements, or NULL. */
 json_t *fields_array(struct fields *self, const char *name, size_t min, size_t max);
 /* Whatever stands there, or NULL: the caller checks it. */
 json_t *fields_any(struct fields *self, const char *name);
 
-/* Something else is wrong with member @name ("" for the object): "@path@name @what". */
-void fields_fail(struct fields *self, const char *name, const char *what);
+/* Something else is wrong with member @name ("" for the object): what is printed is the rest of a
+ * sentence that begins with it. */
+void fields_fail(struct fields *self, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* Take over what is wrong with a part of it. */
 void fields_fail_as(struct fields *self, const struct fields *part);
 
 /* Returns OK, ERR_INVALID or ERR_KEY_MISSING. */
 int fields_end(struct fields *self);
-/* The same as an outcome: NULL when nothing is wrong. */
-struct outcome *fields_outcome(struct fields *self);
 
 #endif

@@ -1,7 +1,7 @@
 /* See text.h.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#include "services/catalog/text.h"
+#include "services/replica/text.h"
 
 #include <assert.h>
 #include <stdint.h>

@@ -1,8 +1,8 @@
 /* A stretch of text that belongs to somebody else.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#ifndef PYGMY_CATALOG_TEXT_H
-#define PYGMY_CATALOG_TEXT_H
+#ifndef PYGMY_REPLICA_TEXT_H
+#define PYGMY_REPLICA_TEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>

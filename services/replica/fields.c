@@ -1,7 +1,7 @@
 /* See fields.h.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#include "services/catalog/fields.h"
+#include "services/replica/fields.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -54,8 +54,7 @@ void fields_init_element(struct fields *self, json_t *json, const char *name, si
 }
 
 /* Keep the first failure: "lines[1].quantity must be ...". */
-static void __attribute__((format(printf, 3, 4)))
-fields_failf(struct fields *self, const char *name, const char *format, ...)
+void fields_fail(struct fields *self, const char *name, const char *format, ...)
 {
     if (self->code != OK)
         return;
@@ -70,11 +69,6 @@ fields_failf(struct fields *self, const char *name, const char *format, ...)
     (void)vsnprintf(self->detail + size, sizeof self->detail - (size_t)size, format, arguments);
     va_end(arguments);
     self->code = ERR_INVALID;
-}
-
-void fields_fail(struct fields *self, const char *name, const char *what)
-{
-    fields_failf(self, name, "%s", what);
 }
 
 void fields_fail_as(struct fields *self, const struct fields *part)
@@ -99,7 +93,7 @@ bool fields_integer_optional(struct fields *self, const char *name, int64_t min,
         return false;
     if (!json_is_integer(json) || json_integer_value(json) < min ||
         json_integer_value(json) > max) {
-        fields_failf(self, name, "must be an integer from %" PRId64 " to %" PRId64, min, max);
+        fields_fail(self, name, "must be an integer from %" PRId64 " to %" PRId64, min, max);
         return false;
     }
     *value = json_integer_value(json);
@@ -122,7 +116,7 @@ bool fields_text_optional(struct fields *self, const char *name, size_t min, siz
         return false;
     struct text found = {json_string_value(json), json_string_length(json)};
     if (!json_is_string(json) || found.size < min || found.size > max) {
-        fields_failf(self, name, "must be a string of %zu to %zu bytes", min, max);
+        fields_fail(self, name, "must be a string of %zu to %zu bytes", min, max);
         return false;
     }
     if (!text_plain(found)) {
@@ -141,23 +135,28 @@ bool fields_text(struct fields *self, const char *name, size_t min, size_t max, 
     return given;
 }
 
-bool fields_key(struct fields *self, const char *name, struct text *key)
+bool fields_key_optional(struct fields *self, const char *name, struct text *key)
 {
     json_t *json = fields_any(self, name);
-    if (json == NULL) {
-        bool first = self->code == OK;
-        fields_fail(self, name, "is missing");
-        if (first)
-            self->code = ERR_KEY_MISSING;
+    if (json == NULL)
         return false;
-    }
     if (!json_is_string(json) || !key_valid(json_string_value(json), json_string_length(json))) {
-        fields_failf(self, name, "must be a string of 1 to %d visible ASCII characters",
-                     KEY_BYTES_MAX);
+        fields_fail(self, name, "must be a string of 1 to %d visible ASCII characters",
+                    KEY_BYTES_MAX);
         return false;
     }
     *key = (struct text){json_string_value(json), json_string_length(json)};
     return true;
+}
+
+bool fields_key(struct fields *self, const char *name, struct text *key)
+{
+    bool given = fields_key_optional(self, name, key);
+    if (!given && self->code == OK) {
+        fields_fail(self, name, "is missing");
+        self->code = ERR_KEY_MISSING;
+    }
+    return given;
 }
 
 json_t *fields_array(struct fields *self, const char *name, size_t min, size_t max)
@@ -166,7 +165,7 @@ json_t *fields_array(struct fields *self, const char *name, size_t min, size_t m
     if (json == NULL)
         fields_fail(self, name, "is missing");
     else if (!json_is_array(json) || json_array_size(json) < min || json_array_size(json) > max)
-        fields_failf(self, name, "must be an array of %zu to %zu elements", min, max);
+        fields_fail(self, name, "must be an array of %zu to %zu elements", min, max);
     return self->code == OK ? json : NULL;
 }
 
@@ -192,14 +191,8 @@ int fields_end(struct fields *self)
         struct text shown = text_cut(text_of(name), FIELDS_NAME_BYTES);
         char copy[FIELDS_NAME_BYTES + 1];
         text_copy(shown, copy, sizeof copy);
-        fields_failf(self, copy, "is not a member that is known here");
+        fields_fail(self, copy, "is not a member that is known here");
         break;
     }
     return self->code;
-}
-
-struct outcome *fields_outcome(struct fields *self)
-{
-    int code = fields_end(self);
-    return code != OK ? outcome_refuse(code, NULL, "%s", self->detail) : NULL;
 }
