@@ -204,6 +204,25 @@ static struct connection *server_connection(struct MHD_Connection *mhd)
     return info->socket_context;
 }
 
+/* Nobody can be answered any more by this call. */
+static void server_end_call(struct http_server *self, struct http_call *call)
+{
+    self->busy--;
+    call->connection->call = NULL;
+    /* Until the next request is there, it may be idle and then send its headers. */
+    call->connection->deadline_ms = clock_ms() + HTTP_IDLE_MS + self->head_ms;
+    if (call->state == CALL_WAITING) {
+        zlistx_delete(self->waiting, call->place);
+        metric_add(self->in_flight, -1);
+    }
+    call->mhd = NULL;
+    call->connection = NULL;
+    if (call->held)
+        call->place = zlistx_add_end(self->orphans, call);
+    else
+        call_free(call);
+}
+
 /* The request line is there; @target is raw. What is returned is the request's con_cls. */
 static void *server_on_target(void *arg, const char *target, struct MHD_Connection *mhd)
 {
@@ -398,7 +417,6 @@ static enum MHD_Result server_on_access(void *arg, struct MHD_Connection *mhd, c
 static void server_on_completed(void *arg, struct MHD_Connection *mhd, void **con_cls,
                                 enum MHD_RequestTerminationCode why)
 {
-    struct http_server *self = arg;
     struct http_call *call = *con_cls;
 
     (void)mhd;
@@ -406,20 +424,7 @@ static void server_on_completed(void *arg, struct MHD_Connection *mhd, void **co
     if (call == NULL)
         return;
     *con_cls = NULL;
-    self->busy--;
-    call->connection->call = NULL;
-    /* Until the next request is there, it may be idle and then send its headers. */
-    call->connection->deadline_ms = clock_ms() + HTTP_IDLE_MS + self->head_ms;
-    if (call->state == CALL_WAITING) {
-        zlistx_delete(self->waiting, call->place);
-        metric_add(self->in_flight, -1);
-    }
-    call->mhd = NULL;
-    call->connection = NULL;
-    if (call->held)
-        call->place = zlistx_add_end(self->orphans, call);
-    else
-        call_free(call);
+    server_end_call(arg, call);
 }
 
 static void server_on_connection(void *arg, struct MHD_Connection *mhd, void **context,
@@ -438,7 +443,9 @@ static void server_on_connection(void *arg, struct MHD_Connection *mhd, void **c
         *context = connection;
         metric_add(self->connections_now, 1);
     } else {
-        assert(connection->call == NULL);
+        /* A query of more parameters than its memory takes: it closes without completing. */
+        if (connection->call != NULL)
+            server_end_call(self, connection->call);
         zlistx_delete(self->connections, connection->place);
         free(connection);
         *context = NULL;

@@ -179,6 +179,15 @@ def test_too_many_or_too_large_headers_are_431(bridge):
     assert bridge.get("/healthz").status == 200
 
 
+def test_more_parameters_than_can_be_held_end_their_own_connection(bridge):
+    """libmicrohttpd has its own copy of them, and closes when its memory ends there."""
+    for count in (8, 100, 400, 500, 1000, 4000, 8000):
+        received = bridge.raw(b"GET /search?" + b"a=b&" * count + b" HTTP/1.1\r\n" + LAST + b"\r\n")
+        assert statuses(received) in ([], [400], [414], [431]), received
+    assert bridge.get("/healthz").status == 200
+    assert bridge.metric("pygmy_http_connections") == 1
+
+
 def test_a_large_body_is_413(bridge):
     """64 KiB are taken, a byte more is not, with a length or in chunks; a client that asks first is
     told before it sends."""
