@@ -13,6 +13,7 @@
 #   WERROR=1       warnings are errors
 #   V=1            show the commands
 #   TESTS=words    unit tests (by noun) and pytest paths that `make test` is limited to
+#   BENCH_FLAGS=words  for the benchmarks: --json, or how many rounds
 #   CFLAGS LDFLAGS yours alone; what the project needs is added in other variables
 #
 # Sources are found by wildcard: drop a .c file into its folder and it is part of that folder's
@@ -192,6 +193,8 @@ $(OBJECTS_replica): $(O)/raft-0.22
 UNIT_SOURCES := $(sort $(wildcard tests/unit/test_*.c))
 FUZZ_SOURCES := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 BENCH_SOURCES := $(sort $(wildcard tests/bench/bench_*.c))
+BENCH_OBJECTS := $(patsubst %.c,$(O)/obj/%.o,$(filter-out $(BENCH_SOURCES),$(sort $(wildcard tests/bench/*.c))))
+BENCHES       := $(BENCH_SOURCES:tests/bench/%.c=$(O)/bench/%)
 LIB_SOURCES  := $(sort $(wildcard tests/lib/*.c))
 LIB_OBJECTS  := $(LIB_SOURCES:%.c=$(O)/obj/%.o)
 UNIT_TESTS   := $(UNIT_SOURCES:tests/unit/%.c=$(O)/tests/%)
@@ -219,10 +222,15 @@ ALL_OBJECTS += $(O)/obj/$(1:.c=.o)
 $(2): $(O)/obj/$(1:.c=.o) $(if $(call uses_lib,$(1)),$(O)/libtest.a) $(call archives,$(call links_of,$(1)))
 	$$(call say,LD,$$@)
 	$$(Q)mkdir -p $$(@D) && $$(LINK) $(3) -o $$@ $$< $(if $(call uses_lib,$(1)),$(O)/libtest.a) \
-	    $(call link,$(call links_of,$(1))) $$(MODULE_LIBS) $$(CMOCKA_LIBS) -lm
+	    $(call link,$(call links_of,$(1))) $$(MODULE_LIBS) \
+	    $(if $(filter tests/bench/%,$(1)),,$$(CMOCKA_LIBS)) -lm
 endef
 $(foreach s,$(UNIT_SOURCES),$(eval $(call test_rules,$(s),$(s:tests/unit/%.c=$(O)/tests/%))))
-$(foreach s,$(BENCH_SOURCES),$(eval $(call test_rules,$(s),$(s:tests/bench/%.c=$(O)/bench/%))))
+# What benchmarks share stands beside them.
+$(foreach s,$(BENCH_SOURCES),$(eval $(call \
+    test_rules,$(s),$(s:tests/bench/%.c=$(O)/bench/%),$(BENCH_OBJECTS))))
+$(BENCHES): $(BENCH_OBJECTS)
+ALL_OBJECTS += $(BENCH_OBJECTS)
 $(foreach s,$(FUZZ_SOURCES),$(eval $(call test_rules,$(s),$(s:tests/fuzz/%.c=$(O)/%),-fsanitize=fuzzer)))
 
 unit-tests: $(UNIT_TESTS)
@@ -244,11 +252,12 @@ run:
 asan ubsan tsan:
 	$(Q)$(MAKE) $(JOBS) --no-print-directory all SAN=$@
 
-bench: all $(BENCH_SOURCES:tests/bench/%.c=$(O)/bench/%)
-	$(Q)scripts/deps bench
-	$(Q)for program in $(wildcard tests/bench/bench_*.py) \
-	    $(BENCH_SOURCES:tests/bench/%.c=$(O)/bench/%); do \
-	    PYGMY_BUILD='$(abspath $(BUILD))' PYGMY_SUFFIX='$(SUFFIX)' ./$$program || exit 1; done
+bench:
+	$(Q)scripts/deps run bench
+	$(Q)$(MAKE) $(JOBS) --no-print-directory bench-installed
+bench-installed: all $(BENCHES)
+	$(Q)for program in $(BENCHES); do PYGMY_BUILD='$(abspath $(BUILD))' PYGMY_SUFFIX='$(SUFFIX)' \
+	    $$program $(BENCH_FLAGS) || exit 1; done
 
 # Every decoder's target for FUZZ_SECONDS each. The corpus grows in the build directory.
 FUZZ_SECONDS ?= 30
@@ -310,7 +319,7 @@ clean:
 	rm -rf '$(BUILD)'
 
 FORCE:
-.PHONY: FORCE all unit-tests test test-installed run asan ubsan tsan bench fuzz fuzz-run check \
+.PHONY: FORCE all unit-tests test test-installed run asan ubsan tsan bench bench-installed fuzz fuzz-run check \
         check-static check-layers check-format check-warnings check-lint format install clean
 
 -include $(sort $(ALL_OBJECTS:.o=.d))

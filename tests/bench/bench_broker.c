@@ -1,260 +1,148 @@
-/* How many requests a second pass through the broker, beside what passes through a bare zmq_proxy:
- * one client, one worker that echoes, 64-byte bodies, loopback TCP, each in a process of its own.
+/* What passes through the broker, beside what passes through a bare zmq_proxy and through nothing.
  *
- *   bench_broker [ROUNDS]     rounds of one second a row, in turn; the median is shown (3)
+ *   bench_broker [--json] [ROUNDS]
  *
- * Rows: the proxy; plain Majordomo 0.1 (one request at a time for the worker); the extension with one
- * request a message, at credit 1 and 64; the extension with several requests a message.
+ * One client, one worker that echoes, 64-byte bodies, loopback TCP, each in a process of its own, and
+ * the broker or proxy in another. In each round all rows have their turn, so that what disturbs the
+ * machine disturbs them alike; a ratio is taken within a round. Shown are medians of the rounds and
+ * in brackets the smallest and the largest. docs/performance.md tells how to read them.
+ *
+ * Exit status: 0; 1 a goal was missed, or nothing could be measured; 2 usage.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
+#include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <zmq.h>
 
-#include "broker/bus/clock.h"
-#include "broker/bus/frame.h"
-#include "broker/bus/limits.h"
-#include "broker/bus/pack.h"
+#include "tests/bench/peers.h"
 
-#define BODY_BYTES   64
-#define RUN_US       1000000
-#define ROUNDS_MAX   99
-#define BROKER_PLACE "tcp://127.0.0.1:29871"
-#define PROXY_FRONT  "tcp://127.0.0.1:29872"
-#define PROXY_BACK   "tcp://127.0.0.1:29873"
+/* link: bus */
 
-enum speech { SPEECH_PROXY, SPEECH_PLAIN, SPEECH_SINGLE, SPEECH_BATCH };
+#define RUN_US         400000
+#define ROUNDS_DEFAULT 7
+#define ROUNDS_MAX     99
+#define ROWS_MAX       40
+#define ENDPOINT_BYTES 64
 
-struct row {
+enum between { BETWEEN_NOTHING, BETWEEN_PROXY, BETWEEN_BROKER };
+
+enum window { WINDOW_1 = 1, WINDOW_64 = 2, WINDOW_1024 = 4, WINDOW_ALL = 7 };
+
+/* A way from the client to the worker and back, and the windows it is measured with. */
+struct way {
     const char *name;
-    enum speech speech;
-    const char *service; /* a worker for each */
-    uint32_t credit;     /* of the worker */
-    size_t window;       /* requests under way */
-    double rates[ROUNDS_MAX];
+    enum between between;
+    enum speech client;
+    enum speech worker;
+    uint32_t credit;
+    unsigned windows;
+    const char *service; /* each has a worker of its own */
 };
 
-static const uint8_t body_bytes[BODY_BYTES];
+static const struct way ways[] = {
+    {"no broker", BETWEEN_NOTHING, SPEECH_BARE, SPEECH_BARE, 0, WINDOW_ALL, NULL},
+    {"zmq_proxy", BETWEEN_PROXY, SPEECH_BARE, SPEECH_BARE, 0, WINDOW_ALL, NULL},
+    {"0.2", BETWEEN_BROKER, SPEECH_PLAIN, SPEECH_PLAIN, 1, WINDOW_ALL, "a"},
+    {"0.2 client, our worker", BETWEEN_BROKER, SPEECH_PLAIN, SPEECH_SINGLE, 64, WINDOW_ALL, "b"},
+    {"extension", BETWEEN_BROKER, SPEECH_SINGLE, SPEECH_SINGLE, 1, WINDOW_ALL, "c"},
+    {"extension", BETWEEN_BROKER, SPEECH_SINGLE, SPEECH_SINGLE, 4, WINDOW_64 | WINDOW_1024, "d"},
+    {"extension", BETWEEN_BROKER, SPEECH_SINGLE, SPEECH_SINGLE, 16, WINDOW_64 | WINDOW_1024, "e"},
+    {"extension", BETWEEN_BROKER, SPEECH_SINGLE, SPEECH_SINGLE, 64, WINDOW_ALL, "f"},
+    {"coalesced", BETWEEN_BROKER, SPEECH_BATCH, SPEECH_BATCH, 64, WINDOW_64 | WINDOW_1024, "g"},
+    {"coalesced", BETWEEN_BROKER, SPEECH_BATCH, SPEECH_BATCH, 1024, WINDOW_1024, "h"},
+};
+#define WAYS (sizeof ways / sizeof *ways)
 
-static void *socket_open(void *context, int type, const char *endpoint, bool bind)
+struct row {
+    const struct way *way;
+    size_t window;
+    double rates[ROUNDS_MAX];   /* requests a second */
+    double p50s_us[ROUNDS_MAX]; /* of each round */
+    double p99s_us[ROUNDS_MAX];
+    double per_cpus[ROUNDS_MAX]; /* requests for each second of processor time between the ends */
+};
+
+/* ---- Rows and their figures ------------------------------------------- */
+
+struct bench {
+    size_t rounds;
+    size_t row_count;
+    struct row rows[ROWS_MAX];
+    pid_t between[BETWEEN_BROKER + 1]; /* the process; 0: none */
+    char endpoints[BETWEEN_BROKER + 1][ENDPOINT_BYTES];
+    char proxy_back[ENDPOINT_BYTES];
+    pid_t workers[WAYS];
+    struct times times;
+};
+
+static void bench_add_rows(struct bench *self, unsigned window, size_t size)
 {
-    void *socket = zmq_socket(context, type);
-    const int none = 0;
-    zmq_setsockopt(socket, ZMQ_LINGER, &none, sizeof none);
-    /* Without these the proxy would drop what is above its marks. */
-    zmq_setsockopt(socket, ZMQ_SNDHWM, &none, sizeof none);
-    zmq_setsockopt(socket, ZMQ_RCVHWM, &none, sizeof none);
-    const int rc = bind ? zmq_bind(socket, endpoint) : zmq_connect(socket, endpoint);
-    assert(rc == 0);
-    (void)rc;
-    return socket;
-}
-
-static bool socket_wait(void *socket, long timeout_ms)
-{
-    zmq_pollitem_t item = {.socket = socket, .events = ZMQ_POLLIN};
-    return zmq_poll(&item, 1, timeout_ms) > 0;
-}
-
-static void send_message(void *socket, struct message *message)
-{
-    zmq_pollitem_t item = {.socket = socket, .events = ZMQ_POLLOUT};
-    while (message_send(message, socket, NULL) != 0)
-        zmq_poll(&item, 1, 1000);
-}
-
-/* ---- The worker ------------------------------------------------------- */
-
-static void worker_send_record(void *socket, uint8_t command, const char *service, uint32_t credit)
-{
-    struct message message;
-    pack_write(&message, 'W',
-               &(struct pack_record){.command = command,
-                                     .number = credit,
-                                     .service = service,
-                                     .service_len = strlen(service)},
-               1);
-    send_message(socket, &message);
-}
-
-static void worker_answer(void *socket, const struct row *row, const struct message *message)
-{
-    struct pack_record records[BATCH_COUNT_MAX], replies[BATCH_COUNT_MAX];
-    struct message reply;
-    size_t count = 0, reply_count = 0;
-    if (pack_read(message, 'W', records, &count) != 0)
-        return;
-    for (size_t i = 0; i < count; i++) {
-        if (records[i].command != PACK_REQUEST)
+    for (size_t i = 0; i < WAYS; i++) {
+        if ((ways[i].windows & window) == 0)
             continue;
-        replies[reply_count++] = (struct pack_record){.command = PACK_REPLY,
-                                                      .correlation = records[i].correlation,
-                                                      .body = records[i].body,
-                                                      .body_len = records[i].body_len};
-    }
-    const size_t step = row->speech == SPEECH_BATCH ? BATCH_COUNT_MAX : 1;
-    for (size_t i = 0; i < reply_count; i += step) {
-        pack_write(&reply, 'W', &replies[i], reply_count - i < step ? reply_count - i : step);
-        send_message(socket, &reply);
+        assert(self->row_count < ROWS_MAX);
+        self->rows[self->row_count++] = (struct row){.way = &ways[i], .window = size};
     }
 }
 
-static void worker_run_ours(void *socket, const struct row *row)
+static const struct row *bench_row(const struct bench *self, const char *name, uint32_t credit,
+                                   size_t window)
 {
-    worker_send_record(socket, PACK_READY, row->service, row->credit);
-    for (;;) {
-        struct message message;
-        if (!socket_wait(socket, HEARTBEAT_MS / 2))
-            worker_send_record(socket, PACK_HEARTBEAT, "w", row->credit);
-        while (message_receive(&message, socket, NULL) == 0) {
-            worker_answer(socket, row, &message);
-            message_close(&message);
-        }
+    for (size_t i = 0; i < self->row_count; i++) {
+        const struct row *row = &self->rows[i];
+        if (strcmp(row->way->name, name) == 0 && row->way->credit == credit &&
+            row->window == window)
+            return row;
     }
+    abort();
 }
 
-/* READY, then each request's frames back as they came, but for the command. */
-static void worker_run_plain(void *socket, const struct row *row)
+struct spread {
+    double median, least, most;
+};
+
+static int double_compare(const void *one, const void *other)
 {
-    struct message message;
-    message_init(&message);
-    message_add_copy(&message, "", 0);
-    message_add_copy(&message, "MDPW01", 6);
-    message_add_copy(&message, "\1", 1);
-    message_add_copy(&message, row->service, strlen(row->service));
-    send_message(socket, &message);
-    for (int64_t beat_ms = 0;;) {
-        if (clock_ms() - beat_ms > 1000) {
-            beat_ms = clock_ms();
-            message_init(&message);
-            message_add_copy(&message, "", 0);
-            message_add_copy(&message, "MDPW01", 6);
-            message_add_copy(&message, "\4", 1);
-            send_message(socket, &message);
-        }
-        socket_wait(socket, 1000);
-        while (message_receive(&message, socket, NULL) == 0) {
-            if (message.count > 3) {
-                frame_close(&message.frames[2]);
-                frame_init_copy(&message.frames[2], "\3", 1);
-                send_message(socket, &message);
-            }
-            message_close(&message);
-        }
-    }
+    const double a = *(const double *)one, b = *(const double *)other;
+    return a < b ? -1 : a > b;
 }
 
-static void worker_run_proxy(void *socket)
+static struct spread spread_of(const double *values, size_t count)
 {
-    for (;;) {
-        struct message message;
-        socket_wait(socket, -1);
-        while (message_receive(&message, socket, NULL) == 0)
-            send_message(socket, &message);
-    }
+    double sorted[ROUNDS_MAX];
+    memcpy(sorted, values, count * sizeof *values);
+    qsort(sorted, count, sizeof *sorted, double_compare);
+    return (struct spread){sorted[count / 2], sorted[0], sorted[count - 1]};
 }
 
-static void worker_run(const struct row *row)
+/* How often as fast one row is as another. */
+static struct spread bench_ratio(const struct bench *self, const struct row *one,
+                                 const struct row *other)
 {
-    void *context = zmq_ctx_new();
-    const char *place = row->speech == SPEECH_PROXY ? PROXY_BACK : BROKER_PLACE;
-    void *socket = socket_open(context, ZMQ_DEALER, place, false);
-    if (row->speech == SPEECH_PROXY)
-        worker_run_proxy(socket);
-    else if (row->speech == SPEECH_PLAIN)
-        worker_run_plain(socket, row);
-    else
-        worker_run_ours(socket, row);
+    double ratios[ROUNDS_MAX];
+    for (size_t i = 0; i < self->rounds; i++)
+        ratios[i] = one->rates[i] / other->rates[i];
+    return spread_of(ratios, self->rounds);
 }
 
-/* ---- The client ------------------------------------------------------- */
+/* ---- Processes -------------------------------------------------------- */
 
-static void client_send(void *socket, const struct row *row, size_t count)
+/* An endpoint that is free at the moment. */
+static void endpoint_choose(void *context, char *endpoint)
 {
-    struct pack_record records[BATCH_COUNT_MAX];
-    struct message message;
-    message_init(&message);
-    if (row->speech == SPEECH_PLAIN) {
-        message_add_copy(&message, "", 0);
-        message_add_copy(&message, "MDPC01", 6);
-        message_add_copy(&message, row->service, strlen(row->service));
-    }
-    if (row->speech == SPEECH_PLAIN || row->speech == SPEECH_PROXY) {
-        message_add_copy(&message, body_bytes, BODY_BYTES);
-    } else {
-        for (size_t i = 0; i < count; i++)
-            records[i] = (struct pack_record){.command = PACK_REQUEST,
-                                              .correlation = i,
-                                              .service = row->service,
-                                              .service_len = strlen(row->service),
-                                              .body = body_bytes,
-                                              .body_len = BODY_BYTES};
-        pack_write(&message, 'C', records, count);
-    }
-    send_message(socket, &message);
-}
-
-static size_t client_replies(const struct row *row, const struct message *message)
-{
-    struct pack_record records[BATCH_COUNT_MAX];
-    size_t count = 1;
-    if (row->speech == SPEECH_SINGLE || row->speech == SPEECH_BATCH) {
-        if (pack_read(message, 'C', records, &count) != 0 || records[0].status != 0) {
-            fprintf(stderr, "unexpected answer, status %u\n", records[0].status);
-            exit(1);
-        }
-    }
-    return count;
-}
-
-/* Fill the window. */
-static size_t client_fill(void *socket, const struct row *row, size_t under_way)
-{
-    const size_t step = row->speech == SPEECH_BATCH ? BATCH_COUNT_MAX : 1;
-    while (under_way < row->window) {
-        const size_t room = row->window - under_way;
-        const size_t count = room < step ? room : step;
-        client_send(socket, row, count);
-        under_way += count;
-    }
-    return under_way;
-}
-
-/* Run for RUN_US and return requests a second. */
-static double client_run(void *context, const struct row *row)
-{
-    const char *place = row->speech == SPEECH_PROXY ? PROXY_FRONT : BROKER_PLACE;
-    void *socket = socket_open(context, ZMQ_DEALER, place, false);
-    size_t under_way = 0, done = 0;
-    const int64_t begin_us = clock_us();
-    int64_t now_us = begin_us;
-    while (now_us - begin_us < RUN_US || under_way > 0) {
-        struct message message;
-        if (now_us - begin_us < RUN_US)
-            under_way = client_fill(socket, row, under_way);
-        if (!socket_wait(socket, 5000)) {
-            fprintf(stderr, "%s, %zu under way: no answer in 5 s\n", row->name, under_way);
-            exit(1);
-        }
-        while (message_receive(&message, socket, NULL) == 0) {
-            const size_t count = client_replies(row, &message);
-            message_close(&message);
-            under_way -= count;
-            done += count;
-        }
-        now_us = clock_us();
-    }
+    size_t size = ENDPOINT_BYTES;
+    void *socket = bench_socket(context, ZMQ_ROUTER, "tcp://127.0.0.1:*", true);
+    zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint, &size);
     zmq_close(socket);
-    return (double)done * 1e6 / (double)(now_us - begin_us);
 }
-
-/* ---- All together ----------------------------------------------------- */
 
 /* A child that ends with us. */
 static pid_t child_new(void)
@@ -266,112 +154,269 @@ static pid_t child_new(void)
     return pid;
 }
 
-static pid_t start_proxy(void)
+static _Noreturn void proxy_run(const char *front_endpoint, const char *back_endpoint)
 {
-    const pid_t pid = child_new();
-    if (pid != 0)
-        return pid;
     void *context = zmq_ctx_new();
-    void *front = socket_open(context, ZMQ_ROUTER, PROXY_FRONT, true);
-    void *back = socket_open(context, ZMQ_DEALER, PROXY_BACK, true);
+    void *front = bench_socket(context, ZMQ_ROUTER, front_endpoint, true);
+    void *back = bench_socket(context, ZMQ_DEALER, back_endpoint, true);
     zmq_proxy(front, back, NULL);
     _exit(1);
 }
 
-static pid_t start_broker(void)
+static _Noreturn void broker_run(const char *endpoint)
 {
-    const pid_t pid = child_new();
-    if (pid != 0)
-        return pid;
     char path[4096];
     const char *build = getenv("PYGMY_BUILD"), *suffix = getenv("PYGMY_SUFFIX");
     snprintf(path, sizeof path, "%s/pygmy-broker%s", build != NULL ? build : "build",
              suffix != NULL ? suffix : "");
-    execl(path, path, "--bind", BROKER_PLACE, "--log-level", "warn", (char *)NULL);
+    execl(path, path, "--bind", endpoint, "--log-level", "warn", (char *)NULL);
     perror(path);
     _exit(1);
 }
 
-static pid_t start_worker(const struct row *row)
+static void bench_start_between(struct bench *self)
 {
+    if ((self->between[BETWEEN_PROXY] = child_new()) == 0)
+        proxy_run(self->endpoints[BETWEEN_PROXY], self->proxy_back);
+    if ((self->between[BETWEEN_BROKER] = child_new()) == 0)
+        broker_run(self->endpoints[BETWEEN_BROKER]);
+}
+
+static pid_t bench_start_worker(const struct bench *self, const struct way *way)
+{
+    const struct worker_options options = {
+        .endpoint =
+            way->between == BETWEEN_PROXY ? self->proxy_back : self->endpoints[way->between],
+        .service = way->service,
+        .speech = way->worker,
+        .credit = way->credit,
+        .bind = way->between == BETWEEN_NOTHING,
+    };
     const pid_t pid = child_new();
     if (pid == 0)
-        worker_run(row);
+        worker_run(&options);
     return pid;
 }
 
-static int rate_compare(const void *one, const void *other)
+static void child_end(pid_t pid)
 {
-    const double a = *(const double *)one, b = *(const double *)other;
-    return a < b ? -1 : a > b;
+    if (pid <= 0)
+        return;
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
 }
 
-static void show(struct row *rows, size_t count, size_t rounds)
+static void bench_stop(struct bench *self)
 {
-    printf("%-42s %7s %7s %12s %9s\n", "", "credit", "window", "requests/s", "of proxy");
-    double proxy = 0;
-    for (size_t i = 0; i < count; i++) {
-        qsort(rows[i].rates, rounds, sizeof rows[i].rates[0], rate_compare);
-        const double rate = rows[i].rates[rounds / 2];
-        if (rows[i].speech == SPEECH_PROXY)
-            proxy = rate;
-        printf("%-42s %7u %7zu %12.0f %9.2f\n", rows[i].name, rows[i].credit, rows[i].window, rate,
-               rate / proxy);
+    child_end(self->between[BETWEEN_PROXY]);
+    child_end(self->between[BETWEEN_BROKER]);
+    for (size_t i = 0; i < WAYS; i++)
+        child_end(self->workers[i]);
+}
+
+/* ---- Measuring -------------------------------------------------------- */
+
+/* The processor time of a process between two marks. */
+struct stopwatch {
+    pid_t pid; /* 0: none */
+    double begin_s, passed_s;
+};
+
+static void stopwatch_mark(void *arg)
+{
+    struct stopwatch *self = arg;
+    struct timespec now = {0};
+    clockid_t clock;
+    if (self->pid == 0 || clock_getcpuclockid(self->pid, &clock) != 0 ||
+        clock_gettime(clock, &now) != 0)
+        return;
+    const double now_s = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+    self->passed_s = now_s - self->begin_s;
+    self->begin_s = now_s;
+}
+
+static void bench_measure(struct bench *self, void *context, struct row *row, size_t round)
+{
+    const struct way *way = row->way;
+    struct stopwatch watch = {.pid = self->between[way->between]};
+    const struct client_options options = {
+        .context = context,
+        .endpoint = self->endpoints[way->between],
+        .service = way->service,
+        .speech = way->client,
+        .window = row->window,
+        .run_us = RUN_US,
+        .mark = stopwatch_mark,
+        .arg = &watch,
+    };
+    row->rates[round] = client_run(&options, &self->times);
+    row->p50s_us[round] = times_percentile(&self->times, 0.5);
+    row->p99s_us[round] = times_percentile(&self->times, 0.99);
+    row->per_cpus[round] = watch.pid != 0 ? (double)self->times.count / watch.passed_s : 0;
+}
+
+/* ---- Showing ---------------------------------------------------------- */
+
+/* The ratios that matter; a goal below its measure of success fails the run if it is a must. */
+struct goal {
+    const char *text;
+    const char *name;
+    uint32_t credit;
+    const char *beside_name;
+    uint32_t beside_credit;
+    size_t window;
+    double least;
+    bool must;
+};
+
+static const struct goal goals[] = {
+    {"extension, credit 64 to credit 1", "extension", 64, "extension", 1, 64, 10, true},
+    {"extension, credit 64 to zmq_proxy", "extension", 64, "zmq_proxy", 0, 64, 0.5, true},
+    {"the same, as designed", "extension", 64, "zmq_proxy", 0, 64, 0.75, false},
+    {"0.2 client, our worker to zmq_proxy", "0.2 client, our worker", 64, "zmq_proxy", 0, 1024,
+     0.35, false},
+    {"coalesced, credit 1024 to zmq_proxy", "coalesced", 1024, "zmq_proxy", 0, 1024, 0.75, false},
+};
+#define GOALS (sizeof goals / sizeof *goals)
+
+static struct spread goal_ratio(const struct bench *bench, const struct goal *goal)
+{
+    return bench_ratio(bench, bench_row(bench, goal->name, goal->credit, goal->window),
+                       bench_row(bench, goal->beside_name, goal->beside_credit, goal->window));
+}
+
+static bool bench_reached(const struct bench *self)
+{
+    for (size_t i = 0; i < GOALS; i++)
+        if (goals[i].must && goal_ratio(self, &goals[i]).median < goals[i].least)
+            return false;
+    return true;
+}
+
+static void bench_show_row(const struct bench *self, const struct row *row)
+{
+    const struct spread rate = spread_of(row->rates, self->rounds);
+    const struct spread ratio =
+        bench_ratio(self, row, bench_row(self, "zmq_proxy", 0, row->window));
+    char credit[16] = "";
+    if (row->way->credit > 0)
+        snprintf(credit, sizeof credit, "%u", row->way->credit);
+    printf("%-23s %6s %9zu %10.0f %9.2f [%.2f %.2f] %8.0f %8.0f %10.0f\n", row->way->name, credit,
+           row->window, rate.median, ratio.median, ratio.least, ratio.most,
+           spread_of(row->p50s_us, self->rounds).median,
+           spread_of(row->p99s_us, self->rounds).median,
+           spread_of(row->per_cpus, self->rounds).median);
+}
+
+static void bench_show(const struct bench *self)
+{
+    printf("%-23s %6s %9s %10s %21s %8s %8s %10s\n", "", "credit", "in flight", "requests/s",
+           "of zmq_proxy", "p50 us", "p99 us", "per CPU s");
+    for (size_t i = 0; i < self->row_count; i++) {
+        if (i > 0 && self->rows[i].window != self->rows[i - 1].window)
+            printf("\n");
+        bench_show_row(self, &self->rows[i]);
     }
+    printf("\n");
+    for (size_t i = 0; i < GOALS; i++) {
+        const struct spread ratio = goal_ratio(self, &goals[i]);
+        printf("%-36s %4zu in flight: %6.2f [%.2f %.2f], %s %.2f: %s\n", goals[i].text,
+               goals[i].window, ratio.median, ratio.least, ratio.most,
+               goals[i].must ? "at least" : "aim", goals[i].least,
+               ratio.median >= goals[i].least ? "yes" : "NO");
+    }
+}
+
+static json_t *spread_json(struct spread spread)
+{
+    return json_pack("{s:f, s:f, s:f}", "median", spread.median, "least", spread.least, "most",
+                     spread.most);
+}
+
+static json_t *row_json(const struct bench *bench, const struct row *row)
+{
+    const size_t rounds = bench->rounds;
+    return json_pack(
+        "{s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "name", row->way->name, "credit",
+        (int)row->way->credit, "in_flight", (int)row->window, "requests_per_second",
+        spread_json(spread_of(row->rates, rounds)), "of_proxy",
+        spread_json(bench_ratio(bench, row, bench_row(bench, "zmq_proxy", 0, row->window))),
+        "p50_us", spread_json(spread_of(row->p50s_us, rounds)), "p99_us",
+        spread_json(spread_of(row->p99s_us, rounds)), "requests_per_cpu_second",
+        spread_json(spread_of(row->per_cpus, rounds)));
+}
+
+static void bench_show_json(const struct bench *self)
+{
+    json_t *rows = json_array(), *reached = json_array();
+    for (size_t i = 0; i < self->row_count; i++)
+        json_array_append_new(rows, row_json(self, &self->rows[i]));
+    for (size_t i = 0; i < GOALS; i++)
+        json_array_append_new(reached, json_pack("{s:s, s:i, s:o, s:f, s:b}", "goal", goals[i].text,
+                                                 "in_flight", (int)goals[i].window, "ratio",
+                                                 spread_json(goal_ratio(self, &goals[i])), "least",
+                                                 goals[i].least, "must", goals[i].must));
+    json_t *all =
+        json_pack("{s:i, s:o, s:o}", "rounds", (int)self->rounds, "rows", rows, "goals", reached);
+    json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    printf("\n");
+    json_decref(all);
+}
+
+/* ---- All together ----------------------------------------------------- */
+
+static int usage(void)
+{
+    fprintf(stderr, "usage: bench_broker [--json] [ROUNDS]    1 to %d rounds, by default %d\n",
+            ROUNDS_MAX, ROUNDS_DEFAULT);
+    return 2;
+}
+
+static void bench_run(struct bench *self)
+{
+    /* No context is open when children are forked: its threads would not come along. */
+    void *context = zmq_ctx_new();
+    endpoint_choose(context, self->endpoints[BETWEEN_NOTHING]);
+    endpoint_choose(context, self->endpoints[BETWEEN_PROXY]);
+    endpoint_choose(context, self->endpoints[BETWEEN_BROKER]);
+    endpoint_choose(context, self->proxy_back);
+    zmq_ctx_term(context);
+
+    bench_start_between(self);
+    for (size_t i = 0; i < WAYS; i++)
+        self->workers[i] = bench_start_worker(self, &ways[i]);
+    context = zmq_ctx_new();
+    for (size_t i = 0; i < WAYS; i++)
+        if (ways[i].between == BETWEEN_BROKER)
+            client_wait_served(context, self->endpoints[BETWEEN_BROKER], ways[i].service);
+    for (size_t round = 0; round < self->rounds; round++)
+        for (size_t i = 0; i < self->row_count; i++)
+            bench_measure(self, context, &self->rows[i], round);
+    zmq_ctx_term(context);
+    bench_stop(self);
 }
 
 int main(int argc, char **argv)
 {
-    /* Each proxy row is the measure of those below it. */
-    struct row rows[] = {
-        {.name = "zmq_proxy", .speech = SPEECH_PROXY, .window = 1},
-        {.name = "plain 0.1", .speech = SPEECH_PLAIN, .service = "a", .credit = 1, .window = 1},
-        {.name = "extension", .speech = SPEECH_SINGLE, .service = "c", .credit = 64, .window = 1},
-        {.name = "zmq_proxy", .speech = SPEECH_PROXY, .window = 64},
-        {.name = "plain 0.1", .speech = SPEECH_PLAIN, .service = "a", .credit = 1, .window = 64},
-        {.name = "extension, one a message",
-         .speech = SPEECH_SINGLE,
-         .service = "b",
-         .credit = 1,
-         .window = 64},
-        {.name = "extension, one a message",
-         .speech = SPEECH_SINGLE,
-         .service = "c",
-         .credit = 64,
-         .window = 64},
-        {.name = "extension, several a message",
-         .speech = SPEECH_BATCH,
-         .service = "d",
-         .credit = 64,
-         .window = 64},
-        {.name = "zmq_proxy", .speech = SPEECH_PROXY, .window = 1024},
-        {.name = "extension, one a message",
-         .speech = SPEECH_SINGLE,
-         .service = "c",
-         .credit = 64,
-         .window = 1024},
-        {.name = "extension, several a message",
-         .speech = SPEECH_BATCH,
-         .service = "e",
-         .credit = 1024,
-         .window = 1024},
-    };
-    static const size_t workers[] = {0, 1, 5, 6, 7, 10}; /* the first row of each service */
-    const size_t count = sizeof rows / sizeof *rows;
-    const long wanted = argc > 1 ? strtol(argv[1], NULL, 10) : 3;
-    const size_t rounds = wanted >= 1 && wanted <= ROUNDS_MAX ? (size_t)wanted : 3;
-    pid_t children[2 + sizeof workers / sizeof *workers] = {start_proxy(), start_broker()};
-    for (size_t i = 0; i < sizeof workers / sizeof *workers; i++)
-        children[2 + i] = start_worker(&rows[workers[i]]);
-    void *context = zmq_ctx_new();
-    for (size_t round = 0; round < rounds; round++)
-        for (size_t i = 0; i < count; i++)
-            rows[i].rates[round] = client_run(context, &rows[i]);
-    show(rows, count, rounds);
-    for (size_t i = 0; i < sizeof children / sizeof *children; i++) {
-        kill(children[i], SIGKILL);
-        waitpid(children[i], NULL, 0);
-    }
-    zmq_ctx_term(context);
-    return 0;
+    const bool json = argc > 1 && strcmp(argv[1], "--json") == 0;
+    const char *word = argc > 1 + json ? argv[1 + json] : NULL;
+    char *end = "";
+    const long rounds = word != NULL ? strtol(word, &end, 10) : ROUNDS_DEFAULT;
+    if (argc > 2 + json || *end != '\0' || rounds < 1 || rounds > ROUNDS_MAX)
+        return usage();
+
+    struct bench *bench = calloc(1, sizeof *bench);
+    assert(bench != NULL);
+    bench->rounds = (size_t)rounds;
+    bench_add_rows(bench, WINDOW_1, 1);
+    bench_add_rows(bench, WINDOW_64, 64);
+    bench_add_rows(bench, WINDOW_1024, 1024);
+    bench_run(bench);
+    if (json)
+        bench_show_json(bench);
+    else
+        bench_show(bench);
+    const bool reached = bench_reached(bench);
+    free(bench);
+    return reached ? 0 : 1;
 }
