@@ -75,16 +75,15 @@ static struct pack_record parcel_record(const struct parcel *parcel)
 /* Write records of the first parcels, as many as one message takes, at least one. */
 static size_t parcel_records(const struct peer *peer, struct pack_record *records)
 {
-    const struct list_link *link = list_first(&peer->parcels);
-    const struct parcel *parcel = LIST_OBJECT(link, struct parcel, link);
     size_t count = 0, bytes = 0;
-    do {
+    for (const struct list_link *link = list_first(&peer->parcels);
+         link != NULL && count < BATCH_COUNT_MAX; link = list_after(&peer->parcels, link)) {
+        const struct parcel *parcel = LIST_OBJECT(link, struct parcel, link);
         bytes += parcel->body.bytes;
+        if (count > 0 && bytes > BATCH_BYTES_MAX)
+            break;
         records[count++] = parcel_record(parcel);
-        link = list_after(&peer->parcels, link);
-        parcel = LIST_OBJECT(link, struct parcel, link);
-    } while (link != NULL && count < BATCH_COUNT_MAX &&
-             bytes + parcel->body.bytes <= BATCH_BYTES_MAX);
+    }
     return count;
 }
 

@@ -623,9 +623,11 @@ static void config_print_setting(const struct config *self, const struct config_
                                  struct bytes_writer *text)
 {
     bool set = setting->value != NULL;
+    /* A value with both kinds of quotes stood without any. */
     const char *quote = !set || strpbrk(setting->value, "#\"' ") == NULL ? ""
                         : strchr(setting->value, '"') == NULL            ? "\""
-                                                                         : "'";
+                        : strchr(setting->value, '\'') == NULL           ? "'"
+                                                                         : "";
     char *origin = config_origin_text(self, setting);
     char *line = zsys_sprintf(
         "%s%s%s = %s%s%s    # %s\n", setting->node != CONFIG_NO_NODE ? "        " : "    ",

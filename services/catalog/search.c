@@ -69,7 +69,7 @@ static void search_put_words(struct bytes_writer *match, const char *column, str
                              bool open)
 {
     size_t begin = 0;
-    for (size_t end = 0; end <= words.size; end++) {
+    for (size_t end = 0; words.size > 0 && end <= words.size; end++) {
         if (end < words.size && words.data[end] != ' ')
             continue;
         struct text word = {words.data + begin, end - begin};

@@ -26,12 +26,17 @@ struct call {
     struct catalog_client *client;
     enum catalog_call what;
     uint64_t number;
-    void *handle; /* its place among the calls */
+    void *handle;              /* its place among the calls */
+    struct basket_line *lines; /* of a RESERVE; owned */
+    size_t line_count;
 };
 
 static void call_free(void **item)
 {
-    free(*item);
+    struct call *self = *item;
+
+    free(self->lines);
+    free(self);
     *item = NULL;
 }
 
@@ -88,6 +93,23 @@ static int call_code(int code, const json_t *body)
     return code;
 }
 
+/* Whether a grant is of what was asked for. One of anything else must not get into the log, where it
+ * would be an order that nobody can read. */
+static bool call_grants_lines(const struct call *self, const json_t *body)
+{
+    const json_t *lines = json_object_get(body, "lines");
+
+    if (json_array_size(lines) != self->line_count)
+        return false;
+    for (size_t i = 0; i < self->line_count; i++) {
+        const json_t *line = json_array_get(lines, i);
+        if (json_integer_value(json_object_get(line, "id")) != self->lines[i].id ||
+            json_integer_value(json_object_get(line, "quantity")) != self->lines[i].quantity)
+            return false;
+    }
+    return true;
+}
+
 static void call_answered(void *arg, int code, const uint8_t *data, size_t size)
 {
     struct call *call = arg;
@@ -100,6 +122,8 @@ static void call_answered(void *arg, int code, const uint8_t *data, size_t size)
     if (size > 0)
         body = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES, NULL);
     believed = call_code(code, body);
+    if (believed == OK && what == CATALOG_RESERVE && !call_grants_lines(call, body))
+        believed = ERR_UNKNOWN;
     if (believed != code)
         log_write(self->log, LOG_LEVEL_ERROR, "the catalog's answer makes no sense",
                   LOG_TEXT("op", call_name(what)));
@@ -110,9 +134,10 @@ static void call_answered(void *arg, int code, const uint8_t *data, size_t size)
 
 /* ---- Calls --------------------------------------------------------------- */
 
-/* Send @request, which is taken over. */
+/* Send @request, which is taken over. @granted: the lines that a grant must be of, or NULL. */
 static void catalog_client_send(struct catalog_client *self, enum catalog_call what,
-                                uint64_t number, const char *service, json_t *request)
+                                uint64_t number, const char *service, json_t *request,
+                                const struct basket *granted)
 {
     struct call *call = alloc_zero(sizeof *call);
     char *text;
@@ -123,6 +148,11 @@ static void catalog_client_send(struct catalog_client *self, enum catalog_call w
     if (self->secret != NULL)
         json_object_set_new(request, "secret", json_string(self->secret));
     *call = (struct call){.client = self, .what = what, .number = number};
+    if (granted != NULL) {
+        call->line_count = granted->count;
+        call->lines = alloc_zero(granted->count * sizeof call->lines[0]);
+        memcpy(call->lines, granted->lines, granted->count * sizeof call->lines[0]);
+    }
     call->handle = zlistx_add_end(self->calls, call);
     text = json_dumps(request, JSON_COMPACT);
     assert(text != NULL);
@@ -143,7 +173,8 @@ static void catalog_client_lines(struct catalog_client *self, enum catalog_call 
     json_t *request = json_pack("{s:s, s:I, s:o}", "key", key, "stamp", (json_int_t)stamp, "lines",
                                 render_basket(basket));
 
-    catalog_client_send(self, what, number, "catalog.leader", request);
+    catalog_client_send(self, what, number, "catalog.leader", request,
+                        what == CATALOG_RESERVE ? basket : NULL);
 }
 
 void catalog_client_reserve(struct catalog_client *self, uint64_t number, const char *key,
@@ -165,7 +196,8 @@ static void catalog_client_keys(struct catalog_client *self, enum catalog_call w
 
     for (size_t i = 0; i < count; i++)
         json_array_append_new(list, json_string(keys[i]));
-    catalog_client_send(self, what, number, "catalog.leader", json_pack("{s:o}", "keys", list));
+    catalog_client_send(self, what, number, "catalog.leader", json_pack("{s:o}", "keys", list),
+                        NULL);
 }
 
 void catalog_client_settle(struct catalog_client *self, uint64_t number, char *const *keys,
@@ -183,5 +215,6 @@ void catalog_client_close(struct catalog_client *self, uint64_t number, char *co
 void catalog_client_scan(struct catalog_client *self, uint64_t number)
 {
     catalog_client_send(self, CATALOG_SCAN, number, "catalog",
-                        json_pack("{s:i, s:i}", "older_ms", SCAN_OLDER_MS, "limit", SCAN_ROWS_MAX));
+                        json_pack("{s:i, s:i}", "older_ms", SCAN_OLDER_MS, "limit", SCAN_ROWS_MAX),
+                        NULL);
 }

@@ -481,7 +481,8 @@ static int log_store_load_vote(struct log_store *self)
     if (code == SQLITE_ROW) {
         replica_term term = (replica_term)sqlite3_column_int64(prepared, 0);
         uint64_t vote = (uint64_t)sqlite3_column_int64(prepared, 1);
-        if (sqlite3_column_int64(prepared, 2) == (sqlite3_int64)log_vote_checksum(term, vote)) {
+        if (term <= INT64_MAX && vote <= INT64_MAX &&
+            sqlite3_column_int64(prepared, 2) == (sqlite3_int64)log_vote_checksum(term, vote)) {
             self->state.term = term;
             self->state.vote = vote;
             result = 0;
