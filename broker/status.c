@@ -11,6 +11,7 @@
 #include "broker/bus/alloc.h"
 #include "broker/bus/err.h"
 #include "broker/bus/limits.h"
+#include "broker/bus/store_json.h"
 #include "broker/router_state.h"
 
 /* Series by class of service, and those without labels. */
@@ -253,31 +254,6 @@ static void status_write(json_t *answer, struct bytes_writer *writer)
     json_decref(answer);
 }
 
-static void status_write_error(int code, const char *detail, struct bytes_writer *answer)
-{
-    status_write(json_pack("{s:{s:s, s:s, s:s}}", "error", "type", err_type(code), "title",
-                           err_title(code), "detail", detail),
-                 answer);
-}
-
-/* What is wrong with the form of a request, or NULL. */
-static const char *status_fault(json_t *request)
-{
-    const char *name;
-    json_t *value;
-    if (!json_is_object(request))
-        return "the body must be a JSON object without doubled members";
-    if (!json_is_string(json_object_get(request, "op")))
-        return "op must be a string";
-    json_object_foreach(request, name, value)
-    {
-        if (strcmp(name, "op") != 0 && strcmp(name, "request_id") != 0 &&
-            strcmp(name, "secret") != 0)
-            return "unknown member: only op, request_id and secret are known here";
-    }
-    return NULL;
-}
-
 static int status_answer_op(struct status *self, const char *op, int64_t now_ms,
                             struct bytes_writer *answer)
 {
@@ -288,7 +264,9 @@ static int status_answer_op(struct status *self, const char *op, int64_t now_ms,
     } else if (strcmp(op, "ping") == 0) {
         status_write(json_object(), answer);
     } else {
-        status_write_error(ERR_NOT_IMPLEMENTED, "a broker knows status, metrics and ping", answer);
+        status_write(
+            store_json_error(ERR_NOT_IMPLEMENTED, "a broker knows status, metrics and ping", NULL),
+            answer);
         return ERR_NOT_IMPLEMENTED;
     }
     return OK;
@@ -297,14 +275,16 @@ static int status_answer_op(struct status *self, const char *op, int64_t now_ms,
 int status_answer(struct status *self, const void *body, size_t size, int64_t now_ms,
                   struct bytes_writer *answer)
 {
-    json_t *request = json_loadb(body, size, JSON_REJECT_DUPLICATES, NULL);
-    const char *fault = status_fault(request);
-    int code = json_is_object(request) ? ERR_INVALID : ERR_MALFORMED;
-    if (fault == NULL)
+    char why[STORE_JSON_WHY_BYTES] = STORE_JSON_BARE;
+    json_t *request = NULL;
+    int code = store_json_request(body, size, &request, why);
+    if (code == OK && !store_json_is_bare(request))
+        code = ERR_INVALID;
+    if (code == OK)
         code = status_answer_op(self, json_string_value(json_object_get(request, "op")), now_ms,
                                 answer);
     else
-        status_write_error(code, fault, answer);
+        status_write(store_json_error(code, why, NULL), answer);
     json_decref(request);
     return code;
 }

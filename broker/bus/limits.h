@@ -242,7 +242,7 @@
 /* A client's Request-Id; another is made in its place when it is longer. */
 #define REQUEST_ID_BYTES_MAX 128
 /* Objects and arrays within one another in a request of ours, which need four; above it
- * ERR_MALFORMED, before anything is parsed. */
+ * ERR_MALFORMED (over HTTP ERR_INVALID), before anything is parsed. */
 #define JSON_DEPTH_MAX 16
 /* Parameters of one query; no route knows more. */
 #define HTTP_PARAMETERS_MAX 8

@@ -18,6 +18,7 @@
 #include "broker/bus/clock.h"
 #include "broker/bus/err.h"
 #include "broker/bus/key.h"
+#include "broker/bus/store_json.h"
 #include "client/bridge/exchange.h"
 #include "client/bridge/http_check.h"
 
@@ -245,15 +246,10 @@ static const char *dispatch_unknown_member(const struct exchange *exchange)
 static struct http_reply *dispatch_parse_body(struct exchange *exchange,
                                               const struct http_request *request)
 {
-    json_error_t error;
-    exchange->body =
-        json_loadb((const char *)request->body, request->body_size, JSON_REJECT_DUPLICATES, &error);
+    char why[STORE_JSON_WHY_BYTES];
+    exchange->body = store_json_parse(request->body, request->body_size, why);
     if (exchange->body == NULL)
-        return dispatch_refuse(
-            exchange, ERR_INVALID,
-            zsys_sprintf("the body, line %d, column %d: %s", error.line, error.column, error.text));
-    if (!json_is_object(exchange->body))
-        return exchange_problem(exchange, ERR_INVALID, "the body must be a JSON object", NULL);
+        return dispatch_refuse(exchange, ERR_INVALID, zsys_sprintf("the body: %s", why));
     const char *unknown = dispatch_unknown_member(exchange);
     if (unknown != NULL)
         return dispatch_refuse(exchange, ERR_INVALID,

@@ -10,6 +10,7 @@
 
 #include "broker/bus/alloc.h"
 #include "broker/bus/err.h"
+#include "broker/bus/store_json.h"
 #include "broker/bus/worker.h"
 #include "client/bridge/bridge.h"
 
@@ -50,41 +51,29 @@ static const struct {
     json_t *(*run)(struct bridge *bridge);
 } node_operations[] = {{"status", node_status}, {"metrics", node_metrics}, {"ping", node_ping}};
 
-/* The answer to a request, and its code. */
-static json_t *node_answer(struct bridge *bridge, json_t *request, int *code)
+/* The answer to a request of that operation, and its code. */
+static json_t *node_answer(struct bridge *bridge, const char *op, int *code)
 {
-    const char *op = json_string_value(json_object_get(request, "op"));
-    const char *name;
-    json_t *value;
-
-    *code = ERR_INVALID;
-    json_object_foreach(request, name, value)
-    {
-        if (strcmp(name, "op") != 0 && strcmp(name, "request_id") != 0 &&
-            strcmp(name, "secret") != 0)
-            return NULL;
-    }
-    *code = op == NULL ? ERR_MALFORMED : ERR_NOT_IMPLEMENTED;
-    for (size_t i = 0; op != NULL && i < sizeof node_operations / sizeof node_operations[0]; i++) {
-        if (strcmp(node_operations[i].name, op) != 0)
-            continue;
-        *code = OK;
-        return node_operations[i].run(bridge);
-    }
-    return NULL;
+    for (size_t i = 0; i < sizeof node_operations / sizeof node_operations[0]; i++)
+        if (strcmp(node_operations[i].name, op) == 0)
+            return node_operations[i].run(bridge);
+    *code = ERR_NOT_IMPLEMENTED;
+    return store_json_error(*code, "a bridge knows status, metrics and ping", NULL);
 }
 
 static void node_on_request(void *arg, struct bus_request *bus_request)
 {
     struct node_service *self = arg;
-    json_t *request = json_loadb((const char *)bus_request_body(bus_request),
-                                 bus_request_size(bus_request), JSON_REJECT_DUPLICATES, NULL);
-    int code;
-    json_t *answer = node_answer(self->bridge, request, &code);
+    char why[STORE_JSON_WHY_BYTES] = STORE_JSON_BARE;
+    json_t *request = NULL;
+    int code = store_json_request(bus_request_body(bus_request), bus_request_size(bus_request),
+                                  &request, why);
 
-    if (answer == NULL)
-        answer =
-            json_pack("{s:{s:s, s:s}}", "error", "type", err_type(code), "title", err_title(code));
+    if (code == OK && !store_json_is_bare(request))
+        code = ERR_INVALID;
+    const char *op = json_string_value(json_object_get(request, "op"));
+    json_t *answer =
+        code == OK ? node_answer(self->bridge, op, &code) : store_json_error(code, why, NULL);
     char *text = json_dumps(answer, JSON_COMPACT);
     bus_request_reply(&bus_request, code, text, strlen(text));
     free(text);

@@ -6,7 +6,6 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
-#include <inttypes.h>
 #include <string.h>
 
 #include "broker/bus/alloc.h"
@@ -14,6 +13,7 @@
 #include "broker/bus/err.h"
 #include "broker/bus/key.h"
 #include "broker/bus/limits.h"
+#include "broker/bus/store_json.h"
 #include "services/replica/node_internal.h"
 
 struct node_call {
@@ -68,32 +68,9 @@ static void node_call_end(struct node_call **self_p, int code, const char *text)
     *self_p = NULL;
 }
 
-/* @text as JSON. It may quote what a peer sent, down to half a character: then without what is not
- * ASCII. */
-static json_t *node_json_text(const char *text)
-{
-    json_t *string = json_string(text);
-
-    if (string != NULL || text == NULL)
-        return string;
-    char *ascii = alloc_copy(text, strlen(text));
-    for (char *at = ascii; *at != '\0'; at++)
-        if ((unsigned char)*at > 0x7e)
-            *at = '?';
-    string = json_string(ascii);
-    free(ascii);
-    return string;
-}
-
 void node_refuse(struct node_call **self_p, int code, const char *detail, json_t *extra)
 {
-    json_t *body = json_pack("{s:{s:s, s:s, s:o*}}", "error", "type", err_type(code), "title",
-                             err_title(code), "detail", node_json_text(detail));
-
-    assert(code != OK);
-    assert(body != NULL);
-    json_object_update(json_object_get(body, "error"), extra);
-    json_decref(extra);
+    json_t *body = store_json_error(code, detail, extra);
     char *text = json_dumps(body, JSON_COMPACT);
     node_call_end(self_p, code, text);
     free(text);
@@ -121,64 +98,16 @@ int64_t node_call_remaining_ms(const struct node_call *self)
 
 /* ---- Requests ------------------------------------------------------------------------------ */
 
-/* Whether objects and arrays stand in one another no deeper than JSON_DEPTH_MAX. */
-static bool node_json_is_flat(const uint8_t *text, size_t size)
-{
-    size_t depth = 0;
-    bool quoted = false;
-
-    for (size_t i = 0; i < size; i++) {
-        if (quoted && text[i] == '\\')
-            i++;
-        else if (text[i] == '"')
-            quoted = !quoted;
-        else if (!quoted && (text[i] == '{' || text[i] == '['))
-            depth++;
-        else if (!quoted && (text[i] == '}' || text[i] == ']') && depth > 0)
-            depth--;
-        if (depth > JSON_DEPTH_MAX)
-            return false;
-    }
-    return true;
-}
-
 /* Parse the body. Returns true, or false when the call was refused. */
 static bool node_call_parse(struct node_call **self_p)
 {
     struct node_call *self = *self_p;
-    const uint8_t *body = bus_request_body(self->request);
-    size_t size = bus_request_size(self->request);
-    json_error_t error;
-    char detail[JSON_ERROR_TEXT_LENGTH + 64] = "objects and arrays stand too deep in one another";
-
-    if (node_json_is_flat(body, size)) {
-        self->object = json_loadb((const char *)body, size, JSON_REJECT_DUPLICATES, &error);
-        if (json_is_object(self->object))
-            return true;
-        if (self->object != NULL)
-            snprintf(detail, sizeof detail, "a request is a JSON object");
-        else
-            snprintf(detail, sizeof detail, "line %d, column %d: %s", error.line, error.column,
-                     error.text);
-    }
-    json_decref(self->object);
-    self->object = NULL;
-    node_refuse(self_p, ERR_MALFORMED, detail, NULL);
-    return false;
-}
-
-/* What is wrong with the members that any request may have, or NULL. */
-static const char *node_call_check_members(const struct node_call *self)
-{
-    const json_t *id = json_object_get(self->object, "request_id");
-
-    if (node_call_text(self, "op") == NULL)
-        return "a request needs the member op, a string";
-    /* Visible ASCII as a key is, and shorter. */
-    if (id != NULL && (!json_is_string(id) || json_string_length(id) > REQUEST_ID_BYTES_MAX ||
-                       !key_valid(json_string_value(id), json_string_length(id))))
-        return "request_id must be 1 to 128 visible ASCII characters";
-    return NULL;
+    char why[STORE_JSON_WHY_BYTES];
+    int code = store_json_request(bus_request_body(self->request), bus_request_size(self->request),
+                                  &self->object, why);
+    if (code != OK)
+        node_refuse(self_p, code, why, NULL);
+    return code == OK;
 }
 
 /* Find the operation, for whoever serves it. */
@@ -265,7 +194,6 @@ static void node_call_start(struct node_call *self)
 void node_call_receive(void *arg, struct bus_request *request)
 {
     struct node_call *self = alloc_zero(sizeof *self);
-    const char *wrong;
 
     self->port = arg;
     self->request = request;
@@ -274,13 +202,6 @@ void node_call_receive(void *arg, struct bus_request *request)
         node_refuse(&self, ERR_EXPIRED, NULL, NULL);
         return;
     }
-    if (!node_call_parse(&self))
-        return;
-    wrong = node_call_check_members(self);
-    if (wrong != NULL) {
-        node_refuse(&self, ERR_INVALID, wrong, NULL);
-        return;
-    }
-    if (node_call_find(&self))
+    if (node_call_parse(&self) && node_call_find(&self))
         node_call_start(self);
 }

@@ -4,19 +4,16 @@
 #include <unistd.h>
 
 #include "broker/bus/err.h"
-#include "services/replica/fields.h"
+#include "broker/bus/store_json.h"
 #include "services/replica/node_internal.h"
 
 /* These take no members. Whether the request has some all the same, and has been refused. */
 static bool node_own_refused(struct node_call **call, json_t *request)
 {
-    struct fields fields;
-
-    fields_init(&fields, request);
-    int code = fields_end(&fields);
-    if (code != OK)
-        node_refuse(call, code, fields.detail, NULL);
-    return code != OK;
+    if (store_json_is_bare(request))
+        return false;
+    node_refuse(call, ERR_INVALID, STORE_JSON_BARE, NULL);
+    return true;
 }
 
 static void node_own_status(void *arg, struct node_call *call, json_t *request)
