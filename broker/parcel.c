@@ -75,15 +75,16 @@ static struct pack_record parcel_record(const struct parcel *parcel)
 /* Write records of the first parcels, as many as one message takes, at least one. */
 static size_t parcel_records(const struct peer *peer, struct pack_record *records)
 {
+    const struct list_link *link = list_first(&peer->parcels);
     size_t count = 0, bytes = 0;
-    for (const struct list_link *link = list_first(&peer->parcels);
-         link != NULL && count < BATCH_COUNT_MAX; link = list_after(&peer->parcels, link)) {
+    do {
         const struct parcel *parcel = LIST_OBJECT(link, struct parcel, link);
         bytes += parcel->body.bytes;
         if (count > 0 && bytes > BATCH_BYTES_MAX)
             break;
         records[count++] = parcel_record(parcel);
-    }
+        link = list_after(&peer->parcels, link);
+    } while (link != NULL && count < BATCH_COUNT_MAX);
     return count;
 }
 
