@@ -5,7 +5,8 @@
 #   make test            install what is missing, build, run all tests
 #   make check           format, layering, lint, both compilers without a warning, sanitizers
 #   make asan|ubsan|tsan the programs under a sanitizer: build/pygmy-broker.asan and so on
-#   make fuzz bench install clean format
+#   make fuzz SECONDS=60 each fuzz target so long (needs clang)
+#   make bench install clean format
 #
 # Variables:
 #   BUILD=dir      where everything goes instead of build/
@@ -233,7 +234,14 @@ $(BENCHES): $(BENCH_OBJECTS)
 ALL_OBJECTS += $(BENCH_OBJECTS)
 $(foreach s,$(FUZZ_SOURCES),$(eval $(call test_rules,$(s),$(s:tests/fuzz/%.c=$(O)/%),-fsanitize=fuzzer)))
 
-unit-tests: $(UNIT_TESTS)
+# The fuzz targets without libFuzzer: each file of their corpus once, with any compiler.
+REPLAYS := $(FUZZ_SOURCES:tests/fuzz/fuzz_%.c=$(O)/tests/replay_%)
+$(foreach s,$(FUZZ_SOURCES),$(eval $(call \
+    test_rules,$(s),$(s:tests/fuzz/fuzz_%.c=$(O)/tests/replay_%),$(O)/obj/tests/fuzz/replay.o)))
+$(REPLAYS): $(O)/obj/tests/fuzz/replay.o
+ALL_OBJECTS += $(O)/obj/tests/fuzz/replay.o
+
+unit-tests: $(UNIT_TESTS) $(REPLAYS)
 
 # The packages come first and are then found by a make of its own, which reads their flags afresh.
 test:
@@ -259,14 +267,20 @@ bench-installed: all $(BENCHES)
 	$(Q)for program in $(BENCHES); do PYGMY_BUILD='$(abspath $(BUILD))' PYGMY_SUFFIX='$(SUFFIX)' \
 	    $$program $(BENCH_FLAGS) || exit 1; done
 
-# Every decoder's target for FUZZ_SECONDS each. The corpus grows in the build directory.
-FUZZ_SECONDS ?= 30
+# Every target for SECONDS each, beginning with its corpus, which grows in the build directory only.
+# What one says is in NOUN.log beside it; what breaks it, in crash-NOUN-*, belongs into the corpus.
+SECONDS ?= 30
+FUZZ_SECONDS ?= $(SECONDS)
 fuzz:
 	$(Q)$(MAKE) $(JOBS) --no-print-directory fuzz-run SAN=fuzz CC=clang
-fuzz-run: $(FUZZ_SOURCES:tests/fuzz/%.c=$(O)/%)
-	$(Q)for program in $^; do mkdir -p $$program.corpus && echo "fuzz $${program##*/}" && \
-	    $$program -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 $$program.corpus \
-	    $(wildcard tests/fuzz/seeds) || exit 1; done
+fuzz-run: $(FUZZ_SOURCES:tests/fuzz/fuzz_%.c=fuzz-run-%)
+fuzz-run-%: $(O)/fuzz_%
+	$(Q)mkdir -p $<.corpus tests/fuzz/corpus/$* && \
+	    if $< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 \
+	        -artifact_prefix=$(O)/crash-$*- $<.corpus tests/fuzz/corpus/$* >$<.log 2>&1; \
+	    then awk -v noun=$* '/number_of_executed_units/ { n = $$2 } / cov: / { c = $$4 } \
+	        END { printf "fuzz %-20s %9d inputs, %5d edges, nothing found\n", noun, n, c }' $<.log; \
+	    else tail -n 60 $<.log; echo "fuzz $*: failed, see $<.log"; exit 1; fi
 
 # --- Check ---------------------------------------------------------------------------------------
 
