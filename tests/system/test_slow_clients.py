@@ -34,7 +34,9 @@ from cluster import wait_until
 from hostile import COPIES, KINDS, Hostile
 from shop import bus_endpoint, http_port
 
-P99_RATIO_MAX = 2.0
+# With a sanitizer what is looked for is a standstill: it makes what comes and goes, and so is allocated
+# and freed, many times as dear as an answer.
+P99_RATIO_MAX = 2.0 if not os.environ.get("PYGMY_SAN") else 10.0
 CLIENTS = 16
 # Together, in a second. Enough that a window's percentile has 20 samples and more behind it, little
 # enough that nothing waits for the load itself.
@@ -219,9 +221,12 @@ def test_slow_clients_of_the_bridge_slow_nobody_else(make_cluster):
     port = http_port(cluster)
     measured = Measured(cluster, [HttpClient(port) for _ in range(CLIENTS)])
 
+    looks = [0]
+
     def settled():
-        """Pages wait for those who do not read them."""
-        return unread_bytes(port) > 0
+        """Pages wait for those who do not read them, and no more come."""
+        looks.append(unread_bytes(port))
+        return looks[-1] == looks[-2] > 0
 
     try:
         assert measure(measured, "http", port, settled) <= P99_RATIO_MAX
