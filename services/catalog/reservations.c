@@ -115,12 +115,27 @@ static uint8_t *undo_content(const struct command *command)
     return content;
 }
 
+/* Whether each line may have been sold, and was not given back since. */
+static bool undo_is_accounted_for(struct state *state, const struct command *command)
+{
+    for (size_t i = 0; i < command->count; i++) {
+        struct item item;
+        if (!item_find(state, command->lines[i].id, &item) ||
+            item.sold < command->lines[i].quantity)
+            return false;
+    }
+    return true;
+}
+
 static struct outcome *undo_known(struct state *state, const struct command *command,
                                   enum record_state from)
 {
     switch (from) {
     case RECORD_GRANTED:
     case RECORD_SETTLED:
+        /* An undo under a made-up key may have been there before it. */
+        if (!undo_is_accounted_for(state, command))
+            return outcome_refuse(ERR_STATE, NULL, "what was sold was given back already");
         undo_give_back(state, command);
         record_turn(state, command->key, from, RECORD_RELEASED);
         return undo_answer();
@@ -133,18 +148,6 @@ static struct outcome *undo_known(struct state *state, const struct command *com
     }
     assert(false); /* its content is no reserve's */
     return NULL;
-}
-
-/* Whether each line may once have been sold. */
-static bool undo_is_accounted_for(struct state *state, const struct command *command)
-{
-    for (size_t i = 0; i < command->count; i++) {
-        struct item item;
-        if (!item_find(state, command->lines[i].id, &item) ||
-            item.sold < command->lines[i].quantity)
-            return false;
-    }
-    return true;
 }
 
 static struct outcome *undo_forgotten(struct state *state, const struct command *command)

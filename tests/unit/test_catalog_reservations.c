@@ -272,6 +272,19 @@ static void test_an_undo_of_what_was_never_sold_is_refused(void **state)
     assert_int_equal(stock_of(driver, 1), 5);
 }
 
+/* Somebody with the secret gave back, by a made-up key, what another key holds: the law of
+ * conservation stands above the grant's own undo, which is refused and not the end of the process. */
+static void test_what_was_given_back_already_is_not_given_back_again(void **state)
+{
+    struct driver *driver = *state;
+    expect(reserve(driver, "k", 0, TWO_OF_1), OK);
+    expect(undo(driver, "made-up", 0, TWO_OF_1), OK);
+    assert_int_equal(stock_of(driver, 1), 10);
+    expect(undo(driver, "k", 0, TWO_OF_1), ERR_STATE);
+    expect(undo(driver, "k", 0, TWO_OF_1), ERR_STATE);
+    assert_int_equal(stock_of(driver, 1), 10);
+}
+
 /* An item may go while it is in an order; what comes back to it leaves with it. */
 static void test_a_removed_item_takes_back_what_it_sold(void **state)
 {
@@ -371,6 +384,7 @@ int main(void)
         TEST(test_what_waits_is_never_forgotten),
         TEST(test_an_undo_of_a_forgotten_grant_gives_back_once),
         TEST(test_an_undo_of_what_was_never_sold_is_refused),
+        TEST(test_what_was_given_back_already_is_not_given_back_again),
         TEST(test_a_removed_item_takes_back_what_it_sold),
         TEST(test_unsettled_lists_what_waits),
         TEST(test_unsettled_is_bounded_by_bytes),
