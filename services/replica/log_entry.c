@@ -45,6 +45,8 @@ const char *log_entry_misplaced(const struct log_state *state, const struct log_
 {
     if (entry->index != state->last_index + 1)
         return "entries before it are missing";
+    if (entry->term == 0)
+        return "it has no term";
     if (entry->term < state->last_term)
         return "its term is lower than that of the entry before it";
     if (entry->term > state->term)

@@ -44,8 +44,8 @@ uint32_t log_entry_checksum(const struct log_entry *entry);
 /* CRC-32 (zlib) over: term u64, vote u64; big-endian. */
 uint32_t log_vote_checksum(replica_term term, uint64_t vote);
 
-/* Whether @entry may stand after the last one of @state: next index, no lower term, none above the
- * current one, no lower time. Returns NULL, or what is wrong with it. */
+/* Whether @entry may stand after the last one of @state: next index, a term that is no lower and not
+ * above the current one, no lower time. Returns NULL, or what is wrong with it. */
 const char *log_entry_misplaced(const struct log_state *state, const struct log_entry *entry);
 
 /* Whether a log lacks what its side mark says was durable (side_mark.h, M2). @term is that of the

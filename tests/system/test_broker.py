@@ -630,3 +630,17 @@ def test_wrong_use_is_told(broker):
     assert run("--version").returncode == 0
     help_text = run("--help")
     assert help_text.returncode == 0 and "--bind" in help_text.stdout
+
+
+def test_a_peer_can_not_fill_the_log(broker):
+    """Of one kind of event so many lines a second are written, and no more."""
+    began = time.monotonic()
+    for _ in range(300):
+        attacker = zmq.Context.instance().socket(zmq.DEALER)
+        attacker.setsockopt(zmq.LINGER, 1000)
+        attacker.connect(broker.endpoint)
+        attacker.send_multipart([b"garbage"])
+        attacker.close()
+    wait_until(lambda: broker.counter("malformed") >= 300)
+    lines = broker.log().count("malformed message dropped")
+    assert 1 <= lines <= 20 * (2 + int(time.monotonic() - began))

@@ -331,3 +331,25 @@ def test_status_and_metrics_tell_what_happened(store):
                  'pygmy_orders_total{result="out-of-stock"} 1',
                  'pygmy_orders_total{result="unknown"} 0', 'pygmy_cancels_total{result="made"} 1'):
         assert line in body["text"], line
+
+
+def test_a_tally_goes_in_pages(store):
+    """10,000 items on the first, and the rest on the next; each once."""
+    first, count = 100, 10050
+    for start in range(first, first + count, 500):
+        ids = range(start, min(start + 500, first + count))
+        rows = [{"id": item, "title": "T"} for item in ids]
+        status, body = store.catalog("import", key=f"import-{start}", rows=rows,
+                                     default_price_cents=1, default_stock=5)
+        assert status == OK, body
+    for start in range(first, first + count, 100):
+        items = range(start, min(start + 100, first + count))
+        assert store.buy(f"k{start}", *((item, 1) for item in items))[0] == OK
+    pages, cursor = [], {}
+    while cursor is not None:
+        status, body = store.read("tally", **cursor)
+        assert status == OK
+        pages.append([line["id"] for line in body["sold"]])
+        cursor = {"cursor": body["next"]} if body["next"] else None
+    assert [len(page) for page in pages] == [10000, 50]
+    assert sum(pages, []) == list(range(first, first + count))

@@ -109,6 +109,37 @@ static void test_the_bounds_are_allowed(void **state)
     expect_invalid(text, "title must be a string of 1 to 512 bytes");
 }
 
+/* Each text may have as many bytes as it may, and not one more. */
+static void test_texts_are_bounded_by_bytes(void **state)
+{
+    static const struct {
+        const char *before, *after; /* of the text, in a request */
+        int bytes_max;
+    } rows[] = {
+        {"{'op':'item_add','key':'k','stamp':0,'id':1,'title':'", "','price_cents':1}",
+         TITLE_BYTES_MAX},
+        {"{'op':'item_edit','key':'k','stamp':0,'id':1,'authors':'", "'}", AUTHORS_BYTES_MAX},
+        {"{'op':'item_edit','key':'k','stamp':0,'id':1,'topic':'", "'}", TOPIC_BYTES_MAX},
+        {"{'op':'item_edit','key':'k','stamp':0,'id':1,'isbn':'", "'}", ISBN_BYTES_MAX},
+        {"{'op':'stock','key':'k','stamp':0,'id':1,'change':1,'reason':'", "'}", REASON_BYTES_MAX},
+        {"{'op':'item_remove','stamp':0,'id':1,'key':'", "'}", KEY_BYTES_MAX},
+    };
+    char value[AUTHORS_BYTES_MAX + 2], text[AUTHORS_BYTES_MAX + 200];
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        memset(value, 'x', sizeof value);
+        value[rows[i].bytes_max] = '\0';
+        (void)snprintf(text, sizeof text, "%s%s%s", rows[i].before, value, rows[i].after);
+        expect_valid(text);
+        value[rows[i].bytes_max] = 'x';
+        value[rows[i].bytes_max + 1] = '\0';
+        (void)snprintf(text, sizeof text, "%s%s%s", rows[i].before, value, rows[i].after);
+        struct outcome *refusal = refusal_of(text);
+        assert_non_null(refusal);
+        expect(refusal, ERR_INVALID);
+    }
+}
+
 /* A key and a stamp belong to each write that is not idempotent by nature. */
 static void test_a_write_needs_key_and_stamp(void **state)
 {
@@ -261,6 +292,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_wrong_member_is_named_with_what_it_must_be),
         cmocka_unit_test(test_the_bounds_are_allowed),
+        cmocka_unit_test(test_texts_are_bounded_by_bytes),
         cmocka_unit_test(test_a_write_needs_key_and_stamp),
         cmocka_unit_test(test_a_wrong_line_is_named_by_its_place),
         cmocka_unit_test(test_other_writes_say_what_is_wrong),

@@ -15,6 +15,7 @@
 
 #include "broker/bus/config.h"
 #include "broker/bus/err.h"
+#include "broker/bus/limits.h"
 
 #define HEAD                                                                                       \
     "cluster\n"                                                                                    \
@@ -421,6 +422,47 @@ static void test_a_secret_is_one_line_for_its_owner_alone(void **state)
     expect_secret(*state, text, 0600, ERR_INVALID);
 }
 
+/* As many nodes as there may be, and one more; a name, and the file, a byte too long. */
+static void test_nodes_names_and_the_file_are_bounded(void **state)
+{
+    const struct fixture *self = *state;
+    char *text = calloc(1, CONFIG_BYTES_MAX + 2);
+    assert_non_null(text);
+    char *end = text + sprintf(text, "%s", HEAD);
+    for (int i = 2; i <= CONFIG_NODES_MAX; i++)
+        end += sprintf(end, "    broker-%d\n        bus = tcp://127.0.0.1:%d\n", i, i);
+    struct config *config = load(self, text, NULL);
+    assert_int_equal(config->node_count, CONFIG_NODES_MAX);
+    config_destroy(&config);
+    sprintf(end, "    one-more\n        bus = tcp://127.0.0.1:1\n");
+    refuse(self, text, ":516: brokers/one-more: there are too many nodes");
+
+    end = text + sprintf(text, "%s    ", HEAD);
+    memset(end, 'n', NODE_NAME_BYTES_MAX);
+    strcpy(end + NODE_NAME_BYTES_MAX, "\n        bus = tcp://127.0.0.1:1\n");
+    config = load(self, text, NULL);
+    assert_int_equal(config->node_count, 2);
+    config_destroy(&config);
+    memset(end, 'n', NODE_NAME_BYTES_MAX + 1);
+    strcpy(end + NODE_NAME_BYTES_MAX + 1, "\n        bus = tcp://127.0.0.1:1\n");
+    write_bytes(self, text, strlen(text));
+    char *error = NULL;
+    assert_int_equal(config_load(self->path, NULL, 0, &config, &error), ERR_INVALID);
+    free(error);
+
+    memset(text, '\n', CONFIG_BYTES_MAX + 1);
+    memcpy(text, HEAD, strlen(HEAD));
+    text[CONFIG_BYTES_MAX] = '\0';
+    config = load(self, text, NULL);
+    config_destroy(&config);
+    text[CONFIG_BYTES_MAX] = '\n';
+    write_bytes(self, text, CONFIG_BYTES_MAX + 1);
+    assert_int_not_equal(config_load(self->path, NULL, 0, &config, &error), 0);
+    assert_non_null(strstr(error, "it is too large"));
+    free(error);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -438,6 +480,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_the_environment_names_the_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_secret_is_one_line_for_its_owner_alone, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_nodes_names_and_the_file_are_bounded, set_up,
                                         tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

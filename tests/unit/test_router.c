@@ -288,6 +288,24 @@ static void test_too_many_malformed_messages_ban_a_peer(void **state)
     rig_expect(rig, "c", "REPLY correlation=1 status=0 b");
 }
 
+/* What there is to tell between two turns is bounded: the rest is counted. */
+static void test_what_is_told_in_a_turn_is_bounded(void **state)
+{
+    struct rig *rig = *state;
+    struct frame routing_id;
+    const int count = BROKER_NOTES_MAX + 5;
+    for (int i = 0; i < count; i++) {
+        frame_init_copy(&routing_id, &i, sizeof i);
+        router_receive_malformed(rig->router, &routing_id, rig->now_ms);
+        frame_close(&routing_id);
+    }
+    assert_int_equal(router_count(rig->router, COUNT_NOTES_DROPPED), 5);
+    rig_settle(rig);
+    assert_int_equal(rig->notes[NOTE_STRIKE], BROKER_NOTES_MAX);
+    rig_send(rig, "bad", "garbage");
+    assert_int_equal(rig->notes[NOTE_STRIKE], BROKER_NOTES_MAX + 1);
+}
+
 /* A name that is none is refused with a word, where there is one. */
 static void test_an_invalid_name_is_refused(void **state)
 {
@@ -493,6 +511,7 @@ int main(void)
         TEST(test_a_peer_keeps_its_role),
         TEST(test_a_worker_may_disconnect_at_any_time),
         TEST(test_too_many_malformed_messages_ban_a_peer),
+        TEST(test_what_is_told_in_a_turn_is_bounded),
         TEST(test_an_invalid_name_is_refused),
         TEST(test_our_peers_are_sent_heartbeats),
         TEST(test_plain_workers_are_sent_heartbeats),

@@ -618,6 +618,30 @@ static void test_a_full_batch_does_not_wait(void **state)
     assert_int_equal(self->action->key_count, 1);
 }
 
+/* Above the bound of keys that wait a key is left to the scan: what waits goes in batches, and no
+ * more of it than there may be. */
+static void test_keys_that_wait_for_a_settle_are_bounded(void **state)
+{
+    struct fixture *self = *state;
+    size_t settled = 0;
+    char key[32];
+
+    for (uint64_t i = 0; i < SETTLE_QUEUE_MAX + KEYS_MAX; i++) {
+        snprintf(key, sizeof key, "key-%d", (int)i);
+        buy_through(self, i, key, i + 1);
+    }
+    pass(self, SETTLE_WAIT_MS);
+    for (saga_action_destroy(&self->action); (self->action = saga_next(self->saga)) != NULL;
+         saga_action_destroy(&self->action)) {
+        if (self->action->type != SAGA_SETTLE)
+            continue;
+        settled += self->action->key_count;
+        saga_settled(self->saga, self->action->call, OK, self->now_ms);
+        pass(self, SETTLE_WAIT_MS);
+    }
+    assert_int_equal(settled, SETTLE_QUEUE_MAX);
+}
+
 /* Every second the catalog is asked for what is not settled: an unordered grant is ordered, with
  * the grant's own stamp, and then settled. */
 static void test_the_scan_orders_what_was_granted(void **state)
@@ -1002,6 +1026,7 @@ int main(void)
         T(test_above_the_bound_of_tickets_it_is_busy),
         T(test_settle_is_lazy_and_in_batches),
         T(test_a_full_batch_does_not_wait),
+        T(test_keys_that_wait_for_a_settle_are_bounded),
         T(test_the_scan_orders_what_was_granted),
         T(test_the_scan_settles_what_is_ordered_and_nothing_else),
         T(test_a_scan_that_found_work_is_followed_at_once),
