@@ -185,7 +185,7 @@ def test_more_parameters_than_can_be_held_end_their_own_connection(bridge):
         received = bridge.raw(b"GET /search?" + b"a=b&" * count + b" HTTP/1.1\r\n" + LAST + b"\r\n")
         assert statuses(received) in ([], [400], [414], [431]), received
     assert bridge.get("/healthz").status == 200
-    assert bridge.metric("pygmy_http_connections") == 1
+    wait_until(lambda: bridge.metric("pygmy_http_connections") == 1)
 
 
 def test_a_large_body_is_413(bridge):

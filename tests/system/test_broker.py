@@ -381,12 +381,12 @@ def test_raw_bytes_on_the_port_hurt_nobody(broker):
 def test_a_client_that_sends_everything_before_it_reads(broker):
     """The asynchronous client of the guide: nothing is lost, nobody blocks."""
     count = 20000
-    worker = Worker(broker.endpoint, b"echo", credit=64)
-    wait_served(broker, b"echo")
     client = PlainClient(broker.endpoint)
     client.socket.setsockopt(zmq.SNDHWM, 0)
     for index in range(count):
         client.ask(b"echo", b"%d" % index)
+    # Not before: it could not beat while the client sends.
+    worker = Worker(broker.endpoint, b"echo", credit=64)
     answered = 0
     while answered < count:
         records = worker.records()
