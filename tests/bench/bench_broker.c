@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,7 +28,8 @@
 /* link: bus */
 
 #define RUN_US         400000
-#define ROUNDS_DEFAULT 7
+#define ROUNDS_DEFAULT 5
+#define PRIORITY       (-10)
 #define ROUNDS_MAX     99
 #define ROWS_MAX       40
 #define ENDPOINT_BYTES 64
@@ -405,6 +407,8 @@ int main(int argc, char **argv)
     if (argc > 2 + json || *end != '\0' || rounds < 1 || rounds > ROUNDS_MAX)
         return usage();
 
+    /* If it is permitted, what else the machine does is left out of the figures. */
+    (void)setpriority(PRIO_PROCESS, 0, PRIORITY);
     struct bench *bench = calloc(1, sizeof *bench);
     assert(bench != NULL);
     bench->rounds = (size_t)rounds;
