@@ -644,3 +644,20 @@ def test_a_peer_can_not_fill_the_log(broker):
     wait_until(lambda: broker.counter("malformed") >= 300)
     lines = broker.log().count("malformed message dropped")
     assert 1 <= lines <= 20 * (2 + int(time.monotonic() - began))
+
+
+def test_a_message_above_the_bound_ends_its_connection(broker):
+    """It never reaches the broker, its peer connects anew, and nobody else notices."""
+    other, giant = PlainClient(broker.endpoint), PlainClient(broker.endpoint)
+    assert giant.call(b"mmi.service", b"x" * 100) == [b"404"]
+    received = broker.counter("messages_received")
+    giant.ask(b"mmi.service", b"x" * (1024 * 1024 + 1))
+
+    def is_answered_again():
+        giant.ask(b"mmi.service", b"x")
+        return giant.socket.poll(200)
+
+    wait_until(is_answered_again)
+    assert giant.answer(b"mmi.service") == ([b"404"], True)
+    assert other.call(b"mmi.service", b"x") == [b"404"]
+    assert broker.counter("messages_received") < received + 20

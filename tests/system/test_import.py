@@ -208,3 +208,13 @@ def test_an_interrupted_run_says_how_far_it_came(cluster):
         told, talk = run.communicate(timeout=60)
     assert run.returncode == 130 and told == ""
     assert re.search(rf"\d+ of {MANY} rows are in for certain; run it again", talk)
+
+
+def test_a_file_above_the_bound_is_refused(shared_cluster):
+    """Its size is told, and nothing is sent."""
+    path = shared_cluster.path("huge.csv")
+    with open(path, "wb") as file:
+        file.truncate(256 * 1024 * 1024 + 1)
+    result = shared_cluster.pygmy("import", path, *DEFAULTS)
+    os.remove(path)
+    assert result.code != 0 and "longer than 268435456 bytes" in result.stderr, result
