@@ -27,7 +27,6 @@ struct http_call {
     void *context;
     const struct dispatch *dispatch;
     int answers;
-    int status;
 };
 
 struct pygmy {
@@ -92,7 +91,6 @@ void http_call_reply(struct http_call **self_p, struct http_reply **reply)
     dispatch_handler()->answered((void *)(uintptr_t)self->dispatch, self, *reply);
     check_reply(*reply);
     self->answers++;
-    self->status = (*reply)->status;
     http_reply_destroy(reply);
     *self_p = NULL;
 }
