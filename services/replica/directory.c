@@ -115,7 +115,7 @@ static int directory_make(const char *path, char **error)
     struct stat status;
 
     if (mkdir(path, 0700) == 0)
-        return directory_sync_parent(path, error);
+        return 0;
     if (errno == EEXIST && stat(path, &status) == 0 && S_ISDIR(status.st_mode))
         return 0;
     if (errno == EEXIST)
@@ -158,6 +158,15 @@ static bool directory_has(const struct directory *self, const char *name)
     return there;
 }
 
+/* Write the identity, into a directory whose own name is durable: whoever made it may have died
+ * before it was. */
+static int directory_write_identity(const struct directory *self, const char *path, char **error)
+{
+    int result = directory_sync_parent(self->path, error);
+
+    return result == 0 ? directory_write_text(path, self->identity, error) : result;
+}
+
 static int directory_identify(struct directory *self, char **error)
 {
     char *path = directory_file(self, DIRECTORY_IDENTITY);
@@ -176,7 +185,7 @@ static int directory_identify(struct directory *self, char **error)
         result = ERR_CORRUPT;
         *error = zsys_sprintf("%s is missing beside a log", path);
     } else if (found == NULL) {
-        result = directory_write_text(path, self->identity, error);
+        result = directory_write_identity(self, path, error);
     }
     free(found);
     free(path);

@@ -649,6 +649,19 @@ static int log_store_open_tables(struct log_store *self, const struct log_store_
     return result == 0 ? log_store_check_mark(self) : result;
 }
 
+/* Make the names of the files durable before anything that is written to them. SQLite syncs the
+ * directory of a write-ahead log that it has made, but goes on when that fails. */
+static int log_store_sync_names(struct log_store *self, const struct log_store_options *options)
+{
+    char *error = NULL;
+
+    int result = directory_sync_parent(options->path, &error);
+    if (result != 0)
+        log_store_fail(self, result, "%s", error);
+    free(error);
+    return result;
+}
+
 int log_store_open(const struct log_store_options *options, struct log_store **self_p, char **error)
 {
     struct log_store *self = alloc_zero(sizeof *self);
@@ -658,6 +671,8 @@ int log_store_open(const struct log_store_options *options, struct log_store **s
         result = log_store_connect(self, options);
     if (result == 0)
         result = log_store_open_tables(self, options);
+    if (result == 0)
+        result = log_store_sync_names(self, options);
     self->durable = self->state;
     if (result == 0) {
         *self_p = self;

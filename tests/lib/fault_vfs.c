@@ -3,13 +3,17 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/fault_vfs.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "broker/bus/alloc.h"
+#include "tests/lib/fault_disk.h"
 #include "tests/lib/files.h"
 
 struct fault_vfs {
@@ -30,6 +34,8 @@ struct fault_file {
     sqlite3_file base;
     struct fault_vfs *vfs;
     char *path;          /* NULL: a temporary file */
+    int on_disk;         /* its number on the disk that is mounted; or FAULT_UNTRACKED */
+    bool made;           /* a journal or write-ahead log whose name has not been synced yet */
     sqlite3_file real[]; /* of the real VFS' size */
 };
 
@@ -62,20 +68,40 @@ static int fault_read(sqlite3_file *file, void *data, int size, sqlite3_int64 of
     return FAULT_REAL(file)->pMethods->xRead(FAULT_REAL(file), data, size, offset);
 }
 
+/* Write as much as the disk that is mounted lets through. */
+static int fault_write_disk(struct fault_file *self, const void *data, int size,
+                            sqlite3_int64 offset)
+{
+    size_t room = (size_t)size;
+    int error = 0;
+    int code = SQLITE_OK;
+
+    if (self->on_disk != FAULT_UNTRACKED)
+        error =
+            fault_disk_write(fault_disk_mounted(), self->on_disk, data, &room, (uint64_t)offset);
+    if (room > 0)
+        code = self->real->pMethods->xWrite(self->real, data, (int)room, offset);
+    if (error == ENOSPC)
+        return SQLITE_FULL;
+    return error == 0 ? code : SQLITE_IOERR_WRITE;
+}
+
 static int fault_write(sqlite3_file *file, const void *data, int size, sqlite3_int64 offset)
 {
     struct fault_vfs *vfs = ((struct fault_file *)file)->vfs;
     atomic_fetch_add(&vfs->writes, 1);
     if (fault_now(vfs))
         return SQLITE_IOERR_WRITE;
-    return FAULT_REAL(file)->pMethods->xWrite(FAULT_REAL(file), data, size, offset);
+    return fault_write_disk((struct fault_file *)file, data, size, offset);
 }
 
 static int fault_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
     struct fault_vfs *vfs = ((struct fault_file *)file)->vfs;
     atomic_fetch_add(&vfs->writes, 1);
-    if (fault_now(vfs))
+    int on_disk = ((struct fault_file *)file)->on_disk;
+    if (fault_now(vfs) || (on_disk != FAULT_UNTRACKED &&
+                           fault_disk_truncate(fault_disk_mounted(), on_disk, (uint64_t)size) != 0))
         return SQLITE_IOERR_TRUNCATE;
     return FAULT_REAL(file)->pMethods->xTruncate(FAULT_REAL(file), size);
 }
@@ -88,6 +114,22 @@ static void fault_wait(struct fault_vfs *self)
     pthread_mutex_unlock(&self->mutex);
 }
 
+/* Where a disk is mounted nothing is really synced. SQLite syncs the directory with the first sync
+ * of a journal or write-ahead log that it has made, and does not look at what comes of that. */
+static int fault_sync_disk(struct fault_file *self)
+{
+    struct fault_disk *disk = fault_disk_mounted();
+
+    if (self->on_disk == FAULT_UNTRACKED)
+        return SQLITE_OK;
+    if (fault_disk_sync(disk, self->on_disk) != 0)
+        return SQLITE_IOERR_FSYNC;
+    if (self->made)
+        (void)fault_disk_sync_parent(disk, self->path);
+    self->made = false;
+    return SQLITE_OK;
+}
+
 static int fault_sync(sqlite3_file *file, int flags)
 {
     struct fault_file *self = (struct fault_file *)file;
@@ -95,6 +137,8 @@ static int fault_sync(sqlite3_file *file, int flags)
     fault_wait(self->vfs);
     if (fault_now(self->vfs))
         return SQLITE_IOERR_FSYNC;
+    if (fault_disk_mounted() != NULL)
+        return fault_sync_disk(self);
     int code = FAULT_REAL(file)->pMethods->xSync(FAULT_REAL(file), flags);
     if (code == SQLITE_OK && self->vfs->keep_synced && self->path != NULL) {
         char *synced = sqlite3_mprintf("%s.synced", self->path);
@@ -185,6 +229,15 @@ static int fault_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, in
     struct fault_file *opened = (struct fault_file *)file;
 
     opened->base.pMethods = NULL;
+    opened->on_disk = FAULT_UNTRACKED;
+    opened->made = false;
+    if (fault_disk_mounted() != NULL && path != NULL) {
+        bool journal = (flags & (SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_WAL)) != 0;
+        opened->made = journal && access(path, F_OK) != 0;
+        if (fault_disk_open(fault_disk_mounted(), path,
+                            (flags & SQLITE_OPEN_CREATE) != 0 ? O_CREAT : 0, &opened->on_disk) != 0)
+            return SQLITE_CANTOPEN;
+    }
     int code = self->real->xOpen(self->real, path, opened->real, flags, out);
     if (code != SQLITE_OK)
         return code;
@@ -197,6 +250,13 @@ static int fault_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, in
 static int fault_delete(sqlite3_vfs *vfs, const char *path, int sync)
 {
     struct fault_vfs *self = (struct fault_vfs *)vfs;
+    struct fault_disk *disk = fault_disk_mounted();
+
+    if (disk != NULL) { /* unlink is that of fault_calls.c */
+        if (unlink(path) != 0)
+            return errno == ENOENT ? SQLITE_IOERR_DELETE_NOENT : SQLITE_IOERR_DELETE;
+        return sync && fault_disk_sync_parent(disk, path) != 0 ? SQLITE_IOERR_DIR_FSYNC : SQLITE_OK;
+    }
     return self->real->xDelete(self->real, path, sync);
 }
 
@@ -216,6 +276,11 @@ struct fault_vfs *fault_vfs_new(const char *name, bool keep_synced)
     self->base.xDelete = fault_delete;
     sqlite3_vfs_register(&self->base, 0);
     return self;
+}
+
+void fault_vfs_set_default(struct fault_vfs *self)
+{
+    sqlite3_vfs_register(&self->base, 1);
 }
 
 void fault_vfs_destroy(struct fault_vfs **self_p)

@@ -100,6 +100,24 @@ void files_copy_directory(const char *from, const char *to)
     closedir(directory);
 }
 
+void files_copy_tree(const char *from, const char *to)
+{
+    char *roots[] = {(char *)from, NULL};
+    FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    const FTSENT *entry;
+
+    files_check(tree != NULL, "open", from);
+    while ((entry = fts_read(tree)) != NULL) {
+        char *target = zsys_sprintf("%s%s", to, entry->fts_path + strlen(from));
+        if (entry->fts_info == FTS_D)
+            files_check(mkdir(target, 0700) == 0, "make", target);
+        else if (entry->fts_info == FTS_F)
+            files_copy(entry->fts_path, target);
+        free(target);
+    }
+    fts_close(tree);
+}
+
 void files_flip(const char *path, size_t offset, unsigned char mask)
 {
     unsigned char byte = 0;

@@ -21,6 +21,8 @@ size_t files_size(const char *path);
 void files_copy(const char *from, const char *to);
 /* Copy all plain files of a directory into another one, which is made or emptied first. */
 void files_copy_directory(const char *from, const char *to);
+/* Copy a directory with all that is in it. @to must not exist. */
+void files_copy_tree(const char *from, const char *to);
 /* Turn over the bits of @mask in the byte at @offset. */
 void files_flip(const char *path, size_t offset, unsigned char mask);
 void files_truncate(const char *path, size_t size);
