@@ -6,6 +6,7 @@
 #   make check           format, layering, lint, both compilers without a warning, sanitizers
 #   make asan|ubsan|tsan the programs under a sanitizer: build/pygmy-broker.asan and so on
 #   make fuzz SECONDS=60 each fuzz target so long (needs clang)
+#   make crash           fail each call to the disk in turn, and flip a thousand bits
 #   make bench install clean format
 #
 # Variables:
@@ -266,6 +267,12 @@ bench:
 bench-installed: all $(BENCHES)
 	$(Q)for program in $(BENCHES); do PYGMY_BUILD='$(abspath $(BUILD))' PYGMY_SUFFIX='$(SUFFIX)' \
 	    $$program $(BENCH_FLAGS) || exit 1; done
+
+# What `make test` makes a choice of, whole: each N-th call of every kind failed in turn, a death
+# between any two calls, a thousand flipped bits. Some minutes.
+crash: $(O)/tests/test_crash_disk $(O)/tests/test_flips
+	$(Q)PYGMY_CRASH=full $(O)/tests/test_crash_disk
+	$(Q)PYGMY_FLIPS=1000 $(O)/tests/test_flips
 
 # Every target for SECONDS each, beginning with its corpus, which grows in the build directory only.
 # What one says is in NOUN.log beside it; what breaks it, in crash-NOUN-*, belongs into the corpus.
