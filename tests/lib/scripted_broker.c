@@ -130,6 +130,20 @@ void scripted_broker_set_deaf(struct scripted_broker *self, bool deaf)
         zloop_reader(self->loop, self->router, scripted_ready, self);
 }
 
+/* 127.1.0.0 and up, by the process: all of 127/8 is the loopback. */
+static uint32_t scripted_host(void)
+{
+    return (127u << 24 | 1u << 16) + (uint32_t)getpid() % (200u << 16);
+}
+
+void scripted_address(char *text)
+{
+    uint32_t host = scripted_host();
+
+    snprintf(text, SCRIPTED_ADDRESS_BYTES, "tcp://%u.%u.%u.%u:![20000-32000]", host >> 24,
+             host >> 16 & 255, host >> 8 & 255, host & 255);
+}
+
 void scripted_broker_start(struct scripted_broker *self)
 {
     self->router = zsock_new(ZMQ_ROUTER);
@@ -146,7 +160,7 @@ void scripted_broker_start(struct scripted_broker *self)
 static bool scripted_listens(const struct scripted_broker *self)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_addr.s_addr = htonl(scripted_host());
     address.sin_port = htons((uint16_t)strtol(strrchr(self->endpoint, ':') + 1, NULL, 10));
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
@@ -176,7 +190,8 @@ struct scripted_broker *scripted_broker_new(zloop_t *loop, char side)
     self->records = zlistx_new();
     zlistx_set_destructor(self->peers, scripted_peer_free);
     zlistx_set_destructor(self->records, scripted_record_free);
-    snprintf(self->endpoint, sizeof self->endpoint, "%s", SCRIPTED_ADDRESS);
+    static_assert(sizeof self->endpoint >= SCRIPTED_ADDRESS_BYTES, "an address fits");
+    scripted_address(self->endpoint);
     scripted_broker_start(self);
     zloop_timer(loop, HEARTBEAT_MS, 0, scripted_beat, self);
     return self;

@@ -12,10 +12,13 @@
 
 #include "broker/bus/pack.h"
 
-/* Any free port of the loopback below those that the system gives to outgoing connections
- * (ip_local_port_range): one of those may be taken, while its listener is down, by the very
- * connection that looks for it. */
-#define SCRIPTED_ADDRESS "tcp://127.0.0.1:![20000-32000]"
+/* Write an address to bind to into @text, of SCRIPTED_ADDRESS_BYTES: any free port of a loopback
+ * address that is this process' own. Another process can't take it while its listener is down: tests
+ * run side by side, and czmq gives each of them the same "random" ports. The ports are below those that
+ * the system gives to outgoing connections (ip_local_port_range), one of which may be taken, while its
+ * listener is down, by the very connection that looks for it. */
+#define SCRIPTED_ADDRESS_BYTES 64
+void scripted_address(char *text);
 
 /* A record that came, with copies of what it points to. */
 struct scripted_record {

@@ -77,8 +77,10 @@ static void broker_kill(struct load *load)
 /* An address that was free a moment ago. */
 static void find_endpoint(struct load *load)
 {
+    char address[SCRIPTED_ADDRESS_BYTES];
     zsock_t *probe = zsock_new(ZMQ_ROUTER);
-    assert_int_not_equal(zsock_bind(probe, "%s", SCRIPTED_ADDRESS), -1);
+    scripted_address(address);
+    assert_int_not_equal(zsock_bind(probe, "%s", address), -1);
     snprintf(load->endpoint, sizeof load->endpoint, "%s", zsock_endpoint(probe));
     zsock_destroy(&probe);
 }
