@@ -34,14 +34,26 @@ struct directory {
     bool space_low;     /* what came out */
 };
 
-/* The directory that @path stands in, the caller's to free(). */
+/* How much of the first @size bytes of @path stands before the slashes that these end in. */
+static size_t directory_trim(const char *path, size_t size)
+{
+    while (size > 0 && path[size - 1] == '/')
+        size--;
+    return size;
+}
+
+/* The directory that @path stands in, the caller's to free(). Slashes after the last name don't make
+ * that name the directory: "data/" stands where "data" does. */
 static char *directory_parent(const char *path)
 {
-    const char *slash = strrchr(path, '/');
+    size_t size = directory_trim(path, strlen(path));
 
-    if (slash == NULL)
-        return alloc_copy(".", 1);
-    return alloc_copy(path, slash > path ? (size_t)(slash - path) : 1);
+    while (size > 0 && path[size - 1] != '/')
+        size--;
+    if (size == 0)
+        return alloc_copy(*path == '/' ? "/" : ".", 1);
+    size = directory_trim(path, size);
+    return alloc_copy(path, size > 0 ? size : 1);
 }
 
 int directory_sync_parent(const char *path, char **error)

@@ -195,6 +195,25 @@ static void test_too_little_free_space_is_told(void **state)
     assert_true(directory_space_low(self->directory, DISK_CHECK_MS));
 }
 
+/* What is synced is the directory that a path stands in, whether slashes follow its last name or not.
+ * (That name is absent here, so that nothing else could be synced in its place.) */
+static void test_the_parent_of_a_path_is_synced(void **state)
+{
+    static const char *const tails[] = {"data", "data/", "data///"};
+    struct fixture *self = *state;
+
+    for (size_t i = 0; i < sizeof tails / sizeof tails[0]; i++) {
+        char *path = files_path(self->parent, tails[i]);
+        assert_int_equal(directory_sync_parent(path, &self->error), 0);
+        free(path);
+    }
+    assert_int_equal(directory_sync_parent("absent/data//", &self->error), ERR_STORAGE);
+    assert_non_null(strstr(self->error, "directory absent can't"));
+    assert_int_equal(directory_sync_parent("data/", &self->error), 0);
+    assert_int_equal(directory_sync_parent("/data/", &self->error), 0);
+    assert_int_equal(directory_sync_parent("//", &self->error), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -208,6 +227,7 @@ int main(void)
         TEST(test_state_is_removed),
         TEST(test_state_that_stays_is_told),
         TEST(test_too_little_free_space_is_told),
+        TEST(test_the_parent_of_a_path_is_synced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
