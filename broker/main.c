@@ -84,13 +84,9 @@ static int main_configured(const struct options *options)
     struct config *config = NULL;
     const struct config_node *node = NULL;
     char *secret = NULL;
-    char *error = NULL;
     int status = options_load(options, &config, &node);
-    if (status == OPTIONS_GO_ON && config->secret != NULL &&
-        config_read_secret(config->secret, &secret, &error) != 0) {
-        fprintf(stderr, "pygmy-broker: %s\n", error);
-        status = OPTIONS_USAGE;
-    }
+    if (status == OPTIONS_GO_ON)
+        status = options_read_secret(options, config->secret, &secret);
     if (status == OPTIONS_GO_ON) {
         const char *endpoint = node->bus;
         struct server_options server = {.name = node->name,
@@ -102,7 +98,6 @@ static int main_configured(const struct options *options)
         status = main_serve(&server, options, config->log_level);
     }
     free(secret);
-    free(error);
     config_destroy(&config);
     return status;
 }

@@ -225,3 +225,15 @@ int options_load(const struct options *self, struct config **config,
         config_destroy(config);
     return status;
 }
+
+int options_read_secret(const struct options *self, const char *path, char **secret)
+{
+    char *error = NULL;
+
+    *secret = NULL;
+    if (path == NULL || config_read_secret(path, secret, &error) == 0)
+        return OPTIONS_GO_ON;
+    fprintf(stderr, "%s: %s\n", self->program->name, error);
+    free(error);
+    return OPTIONS_USAGE;
+}

@@ -8,6 +8,8 @@
  *   int status = options_parse(&program, argc, argv, &options);
  *   if (status == OPTIONS_GO_ON)
  *       status = options_load(options, &config, &node);
+ *   if (status == OPTIONS_GO_ON)
+ *       status = options_read_secret(options, config->secret, &secret);
  *   if (status != OPTIONS_GO_ON)
  *       return status;   // after destroying what there is
  *
@@ -65,5 +67,14 @@ const char *options_value(const struct options *self, const char *name, size_t i
  * Returns as options_parse. */
 int options_load(const struct options *self, struct config **config,
                  const struct config_node **node);
+
+/* Read the secret in the file at @path, which the configuration names (config_read_secret), or none
+ * if that is NULL. An error is told on standard error: a file that is not as it must be is a wrong
+ * configuration, which trying again does not mend.
+ *
+ * @secret  the caller's to free(); NULL where there is none
+ *
+ * Returns as options_parse. */
+int options_read_secret(const struct options *self, const char *path, char **secret);
 
 #endif

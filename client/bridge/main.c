@@ -59,18 +59,6 @@ static void bridge_list_hosts(struct bridge *self)
         bridge_add_host(self, name);
 }
 
-static int bridge_read_secrets(struct bridge *self)
-{
-    char *error = NULL;
-    if (self->config->secret != NULL &&
-        config_read_secret(self->config->secret, &self->secret, &error) != 0)
-        return bridge_fail(self, "can't use the cluster's secret", error);
-    if (self->config->admin_token != NULL &&
-        config_read_secret(self->config->admin_token, &self->admin_token, &error) != 0)
-        return bridge_fail(self, "can't use the admin's token", error);
-    return EXIT_SUCCESS;
-}
-
 static int bridge_open_store(struct bridge *self)
 {
     size_t count;
@@ -122,9 +110,7 @@ static int bridge_open(struct bridge *self)
     bridge_raise_descriptors(self);
     bridge_list_hosts(self);
     self->dispatch = dispatch_new(self);
-    int status = bridge_read_secrets(self);
-    if (status == EXIT_SUCCESS)
-        status = bridge_open_store(self);
+    int status = bridge_open_store(self);
     if (status == EXIT_SUCCESS)
         status = bridge_open_server(self);
     if (status != EXIT_SUCCESS)
@@ -149,8 +135,6 @@ static void bridge_close(struct bridge *self)
     log_destroy(&self->log);
     free(self->hosts);
     free(self->host_names);
-    free(self->secret);
-    free(self->admin_token);
 }
 
 /* ---- The end ------------------------------------------------------------------------------ */
@@ -210,26 +194,45 @@ static int bridge_catch_signals(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-int main(int argc, char **argv)
+/* The configuration, and what is in the files that it names. Returns as options_parse(). */
+static int bridge_configure(struct bridge *self, int argc, char **argv, struct config **config)
 {
-    struct bridge bridge = {0};
     struct options *options = NULL;
-    struct config *config = NULL;
     int status = options_parse(&program, argc, argv, &options);
 
     if (status == OPTIONS_GO_ON)
-        status = options_load(options, &config, &bridge.node);
+        status = options_load(options, config, &self->node);
+    if (status == OPTIONS_GO_ON)
+        status = options_read_secret(options, (*config)->secret, &self->secret);
+    if (status == OPTIONS_GO_ON)
+        status = options_read_secret(options, (*config)->admin_token, &self->admin_token);
     options_destroy(&options);
-    if (status != OPTIONS_GO_ON)
-        return status;
+    return status;
+}
 
+static int bridge_serve(struct bridge *self)
+{
     int signal_fd = bridge_catch_signals();
-    bridge.config = config;
-    status = bridge_open(&bridge);
+    int status = bridge_open(self);
+
     if (status == EXIT_SUCCESS)
-        status = bridge_run(&bridge, signal_fd);
-    bridge_close(&bridge);
-    config_destroy(&config);
+        status = bridge_run(self, signal_fd);
+    bridge_close(self);
     close(signal_fd);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct bridge bridge = {0};
+    struct config *config = NULL;
+    int status = bridge_configure(&bridge, argc, argv, &config);
+
+    bridge.config = config;
+    if (status == OPTIONS_GO_ON)
+        status = bridge_serve(&bridge);
+    free(bridge.secret);
+    free(bridge.admin_token);
+    config_destroy(&config);
     return status;
 }

@@ -215,16 +215,6 @@ static void node_init_ports(struct node *self)
     node_init_port(self, NODE_PORT_OWN, &self->own, "node.", self->member->name);
 }
 
-static int node_read_secret(struct node *self, char **error)
-{
-    if (self->config->secret != NULL)
-        return config_read_secret(self->config->secret, &self->secret, error);
-    log_write(self->log, LOG_LEVEL_WARN,
-              "the configuration names no secret: whoever reaches the bus may change the store",
-              LOG_TEXT("setting", "cluster/secret"));
-    return 0;
-}
-
 static int node_open_replica(struct node *self, const struct replica_machine *machine, char **error)
 {
     struct replica_options options = {
@@ -248,13 +238,14 @@ static int node_open(struct node *self, char **error)
     struct replica_machine machine = {0};
     zmq_pollitem_t signals = {.fd = self->signal_fd, .events = ZMQ_POLLIN};
 
-    int result = node_read_secret(self, error);
-    if (result != 0)
-        return result;
+    if (self->secret == NULL)
+        log_write(self->log, LOG_LEVEL_WARN,
+                  "the configuration names no secret: whoever reaches the bus may change the store",
+                  LOG_TEXT("setting", "cluster/secret"));
     zloop_poller(self->loop, &signals, node_on_signal, self);
     self->object = self->service->open(self, &machine);
     self->table.arg = self->object;
-    result = node_open_replica(self, &machine, error);
+    int result = node_open_replica(self, &machine, error);
     if (result != 0)
         return result;
     if (self->service->started != NULL)
@@ -277,17 +268,19 @@ static void node_close(struct node *self)
     zloop_destroy(&self->loop);
     free(self->table.series);
     free(self->own.series);
-    free(self->secret);
     metrics_destroy(&self->metrics);
     log_destroy(&self->log);
 }
 
 /* Run the node to its end. Returns the exit status. */
 static int node_run(const struct node_service *service, const struct config *config,
-                    const struct config_node *member, int signal_fd)
+                    const struct config_node *member, const char *secret, int signal_fd)
 {
-    struct node self = {
-        .service = service, .config = config, .member = member, .signal_fd = signal_fd};
+    struct node self = {.service = service,
+                        .config = config,
+                        .member = member,
+                        .secret = secret,
+                        .signal_fd = signal_fd};
     int level = log_level_parse(config->log_level);
     char *error = NULL;
 
@@ -325,6 +318,7 @@ int node_main(const struct node_service *service, int argc, char **argv)
     struct options *options = NULL;
     struct config *config = NULL;
     const struct config_node *member = NULL;
+    char *secret = NULL;
     int signal_fd = node_take_signals();
 
     umask(077); /* what a replica writes is nobody else's to read */
@@ -332,7 +326,10 @@ int node_main(const struct node_service *service, int argc, char **argv)
     if (status == OPTIONS_GO_ON)
         status = options_load(options, &config, &member);
     if (status == OPTIONS_GO_ON)
-        status = node_run(service, config, member, signal_fd);
+        status = options_read_secret(options, config->secret, &secret);
+    if (status == OPTIONS_GO_ON)
+        status = node_run(service, config, member, secret, signal_fd);
+    free(secret);
     config_destroy(&config);
     options_destroy(&options);
     close(signal_fd);

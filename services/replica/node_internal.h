@@ -40,7 +40,7 @@ struct node {
     const struct config_node *member; /* this node, within the config */
     struct log *log;
     struct metrics *metrics;
-    char *secret; /* or NULL */
+    const char *secret; /* not owned; or NULL */
     zloop_t *loop;
     void *object; /* the service's */
     struct replica *replica;

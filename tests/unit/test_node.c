@@ -618,7 +618,7 @@ static void test_a_damaged_directory_is_refused(void **state)
     free(mark);
 }
 
-/* A secret that others may read ends it with 1; wrong flags and configurations with 2. */
+/* Wrong flags and configurations end it with 2, and so does a secret that others may read. */
 static void test_exit_statuses_of_bad_beginnings(void **state)
 {
     struct fixture *self = *state;
@@ -638,7 +638,8 @@ static void test_exit_statuses_of_bad_beginnings(void **state)
     assert_int_equal(wait_for_end(self), 0);
     chmod(secret, 0644);
     spawn(self, NULL, NULL);
-    assert_int_equal(wait_for_end(self), 1);
+    assert_int_equal(wait_for_end(self), 2);
+    assert_output(self, secret);
     free(secret);
 }
 
