@@ -110,6 +110,12 @@
 /* Waiting for one service. */
 #define BROKER_SERVICE_REQUESTS_MAX (128 * 1024)
 #define BROKER_SERVICE_BYTES_MAX    (128 * 1024 * 1024)
+/* Waiting for services that nobody serves, all of them together: each request counts 1, and 1 more
+ * for each such piece of its body. Few, since most of them wait in vain: no more memory is taken by
+ * a hundred thousand than by the first thousand. Above it the oldest of the client with most goes,
+ * ERR_QUEUE_FULL. */
+#define BROKER_UNSERVED_MAX         640
+#define BROKER_UNSERVED_PIECE_BYTES 2048
 
 /* Deadlines are kept to this, and the broker's timer turns at this pace. */
 #define WHEEL_TICK_MS 16
@@ -372,5 +378,37 @@
  * would mind. */
 #define LOG_TIME_TICK_MS      60000
 #define LOG_TIME_AHEAD_MS_MAX (2 * LOG_TIME_TICK_MS)
+
+/* ---- Between replicas --------------------------------------------------- */
+
+/* A follower that hears nothing of its leader for one to two times the first stands for election;
+ * the second is a tenth of it, so that ten heartbeats in a row must be lost. No turn of a loop may take
+ * longer than a third of the first. */
+#define ELECTION_MS      150
+#define ELECTION_BEAT_MS 15
+/* A member is offered a snapshot again after this. */
+#define SNAPSHOT_RETRY_MS 1000
+/* Members of a group: five voters outlive two deaths, the rest is room for those who come and go. */
+#define MEMBERS_MAX 16
+/* A member's name and its two endpoints. */
+#define MEMBER_ADDRESS_BYTES_MAX 512
+/* A message of the peer link, and the entries within: one of ENTRY_BYTES_MAX fits. */
+#define PEER_BYTES_MAX (256 * 1024)
+/* Messages that wait for one member, in each of the two sockets. */
+#define PEER_MESSAGES_MAX 64
+/* Taken of one member in one turn of the loop. */
+#define PEER_TURN_MAX 64
+/* Silence of a connection after which it is made anew; and how often it is probed. */
+#define PEER_GONE_MS  500
+#define PEER_PROBE_MS 100
+/* Entries sent to a member and not yet acknowledged. */
+#define PEER_IN_FLIGHT_MAX 4096
+/* Entries of a leader that are not committed yet; above it ERR_BUSY. */
+#define CONSENSUS_UNCOMMITTED_MAX 32768
+/* What is kept in memory of the log beyond what is still needed: some seconds of full load, so that
+ * a member that was away for a moment is not sent to the disk. */
+#define LOG_TAIL_BYTES_MAX (4 * 1024 * 1024)
+/* A question for the read index, and a round, are repeated after this when no answer came. */
+#define READ_RETRY_MS 20
 
 #endif

@@ -13,8 +13,9 @@
 
 /* Numbers are on disk: never renumbered. */
 enum log_entry_kind {
-    LOG_ENTRY_COMMAND = 1, /* of the machine */
-    LOG_ENTRY_BARRIER = 2, /* a leader's own: begins its term, or carries nothing but the time */
+    LOG_ENTRY_COMMAND = 1,    /* of the machine */
+    LOG_ENTRY_BARRIER = 2,    /* a leader's own: begins its term, or carries nothing but the time */
+    LOG_ENTRY_MEMBERSHIP = 3, /* who belongs to the group from here on (membership.h) */
 };
 
 struct log_entry {

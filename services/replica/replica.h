@@ -50,6 +50,11 @@ struct replica_machine {
     /* Open the machine's own store at @path, where nothing is: the replica has removed what an
      * earlier process left there (directory.h). Returns 0 or a code, with *error set. */
     int (*open)(void *self, const char *path, char **error);
+    /* Close it; open() may follow, with another file in its place. NULL: not possible (tests). */
+    void (*close)(void *self);
+    /* The digest of all that the tables hold (digest.h): equal at two replicas that have applied the
+     * same entries. NULL: there is none. */
+    uint64_t (*digest)(void *self);
     /* The index of the last entry in the machine's tables, 0 when they are empty. */
     replica_index (*applied)(void *self);
     /* Begin and commit the transaction around a batch of applies. */

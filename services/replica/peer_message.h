@@ -1,0 +1,116 @@
+/* What the replicas of a group say to each other.
+ *
+ * On the wire: docs/protocol.md, "Between replicas". Integers are big-endian.
+ *
+ *   frame 1  topic, FEED_TOPIC_BYTES: 0x00, the group's number (CRC-32 of its name, u32), receiver u64
+ *   frame 2  format u8 (PEER_FORMAT), cluster uuid 16 bytes, sender's id u64, sender's start id u64,
+ *            kind u8, term u64, the kind's own fields, and a CRC-32 over all of the frame before it
+ *
+ * A message is lost, doubled, delayed or reordered without harm; a stopped process gets its whole
+ * backlog at once when it goes on, so whoever receives drops what is old before he looks further.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef PYGMY_REPLICA_PEER_MESSAGE_H
+#define PYGMY_REPLICA_PEER_MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "services/replica/membership.h"
+#include "services/replica/replica.h"
+#include "services/replica/shared_entry.h"
+
+/* Numbers are on the wire: never renumbered. */
+enum peer_kind {
+    PEER_APPEND = 1,    /* leader to follower: entries, or a heartbeat (Raft 5.3) */
+    PEER_APPEND_RESULT, /* and back */
+    PEER_VOTE,          /* candidate to voter (5.2; 9.6 for the vote before the vote) */
+    PEER_VOTE_RESULT,
+    PEER_SNAPSHOT,    /* leader to follower: there is one to be fetched (7) */
+    PEER_TIMEOUT_NOW, /* leader to its successor (3.10 of the dissertation) */
+    PEER_ROUND,       /* leader to voter: does my term still stand? (6.4) */
+    PEER_ROUND_RESULT,
+    PEER_READ, /* follower to leader: up to which index must I have applied for these reads? */
+    PEER_READ_RESULT,
+    PEER_DIGEST, /* to all: the digest of my tables at that index */
+};
+
+/* A snapshot, without its bytes. */
+struct snapshot_mark {
+    replica_index index;          /* of the last entry in it; 0: no snapshot */
+    replica_term term;            /* of that entry */
+    int64_t log_time_ms;          /* of that entry */
+    struct membership membership; /* in force at that entry */
+    replica_index membership_index;
+    uint64_t bytes;    /* of its file */
+    uint32_t checksum; /* CRC-32 of the file */
+};
+
+struct peer_message {
+    enum peer_kind kind;
+    uint64_t from; /* replica ids */
+    uint64_t to;
+    uint64_t start_id; /* of the sender's process: random, at each start another */
+    replica_term
+        term; /* the sender's, but in answers to a vote before the vote: see raft_guard.h */
+    union {
+        struct {
+            replica_index prev_index; /* of the entry before the first one */
+            replica_term prev_term;
+            replica_index commit_index;
+            size_t count; /* of the entries; 0: a heartbeat */
+            struct shared_entry *
+                *entries; /* held; NULL though count > 0, only from consensus_next():
+                                            * they are on the disk, to be filled in by the sender */
+        } append;
+        struct {
+            replica_index rejected; /* the refused prev_index; 0: appended */
+            replica_index last_index;
+        } append_result;
+        struct {
+            replica_index last_index;
+            replica_term last_term;
+            bool disrupt; /* a leader hands over: don't protect it */
+            bool pre_vote;
+        } vote;
+        struct {
+            bool granted;
+            bool pre_vote;
+        } vote_result;
+        struct snapshot_mark snapshot;
+        struct {
+            replica_index last_index;
+            replica_term last_term;
+        } timeout_now;
+        struct {
+            uint64_t number;
+        } round; /* PEER_ROUND and its result, which repeats the number */
+        struct {
+            uint64_t start_id; /* of who asks; repeated in the result, as the number is */
+            uint64_t number;
+            replica_index index; /* in the result */
+        } read;
+        struct {
+            replica_index index;
+            uint64_t digest;
+        } digest;
+    };
+};
+
+/* Let go of what the message holds. It is then empty; one that is {0} stays so. */
+void peer_message_close(struct peer_message *self);
+
+/* Bytes that an entry takes in PEER_APPEND. */
+size_t peer_message_entry_bytes(const struct log_entry *entry);
+
+/* The second frame. A message of more than PEER_BYTES_MAX is a programmer's error (asserted). */
+void peer_message_encode(const struct peer_message *self, const uint8_t uuid[16],
+                         struct bytes_writer *writer);
+/* Read a second frame, trusting nothing. On failure @self is empty.
+ *
+ * Returns 0, ERR_MALFORMED, ERR_VERSION (another format) or ERR_MISMATCH (another cluster). */
+int peer_message_decode(struct peer_message *self, const uint8_t uuid[16], const void *data,
+                        size_t size);
+
+#endif
