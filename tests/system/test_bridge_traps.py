@@ -380,16 +380,3 @@ def test_an_address_in_use_is_an_error(bridge):
                             capture_output=True, text=True)
     assert second.returncode == 1
     assert f"127.0.0.1:{bridge.port_base}: Address already in use" in second.stderr
-
-
-def test_a_secret_for_everybody_is_refused(bridge):
-    """A token's file that others may read is a reason not to start."""
-    path = os.path.join(bridge.dir, "admin.token")
-    os.chmod(path, 0o644)
-    try:
-        second = subprocess.run([program("pygmy-http"), "--config", bridge.config], timeout=10,
-                                capture_output=True, text=True)
-    finally:
-        os.chmod(path, 0o600)
-    assert second.returncode == 1
-    assert "admin.token" in second.stderr and "chmod 600" in second.stderr
