@@ -13,6 +13,7 @@
 
 #include <arpa/inet.h>
 #include <czmq.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -22,13 +23,19 @@
 #include "broker/bus/limits.h"
 #include "client/bridge/http_server.h"
 
-enum { HEAD_MS = 600, ANSWER_MS = 400, TEXT_BYTES = 8192, HELD_MAX = 8 };
+enum {
+    HEAD_MS = 600,
+    DRIP_MS = 50,
+    ANSWER_MS = 400,
+    TEXT_BYTES = 8192,
+    HELD_MAX = 8,
+    PORT = 20000
+};
 
 /* What a scenario finds, and what it leaves. */
 struct fixture {
     zloop_t *loop;
     struct http_server *server;
-    int port;
     int done_fd;                      /* the scenario has ended */
     struct http_call *held[HELD_MAX]; /* calls that the handler did not answer at once */
     size_t held_count;
@@ -127,12 +134,18 @@ static int on_done(zloop_t *loop, zmq_pollitem_t *item, void *arg)
 
 /* ---- The client's side --------------------------------------------------------------------- */
 
-static int client_connect(const struct fixture *self)
+/* A loopback address of the process' own: tests run side by side, and nobody else listens there. */
+static struct in_addr own_host(void)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)self->port)};
+    return (struct in_addr){htonl((127u << 24 | 1u << 16) + (uint32_t)getpid() % (200u << 16))};
+}
+
+static int client_connect(void)
+{
+    struct sockaddr_in at = {
+        .sin_family = AF_INET, .sin_port = htons(PORT), .sin_addr = own_host()};
     const struct timeval limit = {.tv_sec = 5};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    inet_pton(AF_INET, "127.0.0.1", &at.sin_addr);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     if (connect(fd, (struct sockaddr *)&at, sizeof at) != 0)
         perror("connect");
@@ -183,17 +196,6 @@ static void *play(void *arg)
     return NULL;
 }
 
-static int free_port(void)
-{
-    struct sockaddr_in at = {.sin_family = AF_INET};
-    socklen_t size = sizeof at;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &size), 0);
-    close(fd);
-    return ntohs(at.sin_port);
-}
-
 /* Run a scenario from the server's start to its end. */
 static void run(struct fixture *self, scenario_fn *scenario)
 {
@@ -202,8 +204,7 @@ static void run(struct fixture *self, scenario_fn *scenario)
     char *error = NULL;
     pthread_t thread;
 
-    self->port = free_port();
-    snprintf(address, sizeof address, "127.0.0.1:%d", self->port);
+    snprintf(address, sizeof address, "%s:%d", inet_ntoa(own_host()), PORT);
     self->loop = zloop_new();
     self->done_fd = eventfd(0, 0);
     const struct http_server_options options = {.loop = self->loop,
@@ -239,7 +240,7 @@ static int count(const char *text, const char *part)
 
 static void play_two_requests(struct fixture *self)
 {
-    int fd = client_connect(self);
+    int fd = client_connect();
     client_send(fd, REQUEST("/one"));
     client_receive(self, fd, "/one", 1);
     client_send(fd, "POST /two HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc");
@@ -261,7 +262,7 @@ static void test_a_connection_serves_one_request_after_the_other(void **state)
 
 static void play_pipeline(struct fixture *self)
 {
-    int fd = client_connect(self);
+    int fd = client_connect();
     client_send(fd, REQUEST("/later") REQUEST("/at-once") REQUEST("/later"));
     client_receive(self, fd, "later", 2);
     close(fd);
@@ -283,7 +284,7 @@ static void test_late_replies_keep_their_order(void **state)
 
 static void play_never(struct fixture *self)
 {
-    int fd = client_connect(self);
+    int fd = client_connect();
     client_send(fd, REQUEST("/never"));
     client_receive(self, fd, "refuses", 1);
     client_send(fd, REQUEST("/next"));
@@ -318,12 +319,12 @@ static void play_vanish(struct fixture *self)
 {
     int fds[HELD_MAX];
     for (size_t i = 0; i < HELD_MAX; i++) {
-        fds[i] = client_connect(self);
+        fds[i] = client_connect();
         client_send(fds[i], REQUEST("/never"));
     }
     for (size_t i = 0; i < HELD_MAX; i++)
         close(fds[i]);
-    int fd = client_connect(self);
+    int fd = client_connect();
     client_send(fd, REQUEST("/later"));
     client_receive(self, fd, "later", 1);
     close(fd);
@@ -341,7 +342,7 @@ static void test_vanished_clients_are_forgotten(void **state)
 
 static void play_refused_head(struct fixture *self)
 {
-    int fd = client_connect(self);
+    int fd = client_connect();
     client_send(fd,
                 "POST /x HTTP/1.1\r\nHost: h\r\nX-Refuse: 1\r\nContent-Length: 40\r\n\r\n" REQUEST(
                     "/smuggled"));
@@ -363,15 +364,11 @@ static void test_a_refused_head_closes_the_connection(void **state)
 
 static void play_drip(struct fixture *self)
 {
-    int fd = client_connect(self);
+    int fd = client_connect();
     const char *text = "GET /drip HTTP/1.1\r\nHost: h\r\nX-Slow: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-    char byte;
-    for (; *text != '\0'; text++) {
-        if (send(fd, text, 1, MSG_NOSIGNAL) != 1 ||
-            recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
-            break;
-        zclock_sleep(50);
-    }
+    struct pollfd closed = {.fd = fd, .events = POLLIN};
+    while (*text != '\0' && send(fd, text, 1, MSG_NOSIGNAL) == 1 && poll(&closed, 1, DRIP_MS) == 0)
+        text++;
     client_receive(self, fd, "never comes", 1);
     close(fd);
 }
@@ -395,7 +392,7 @@ static void play_large_body(struct fixture *self)
                                 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
                                 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
                                 "\r\n";
-    int fd = client_connect(self);
+    int fd = client_connect();
     client_send(fd, "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
     for (size_t sent = 0; sent <= HTTP_BODY_BYTES_MAX; sent += 256)
         client_send(fd, piece);
