@@ -15,6 +15,9 @@ TEST_S_MAX = 120
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "limit_s(seconds): how long the test may take (120)")
+    config.addinivalue_line(
+        "markers", "alone: it measures time or memory, and is run by itself when all others are done"
+    )
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -141,6 +141,7 @@ def test_a_detached_supervisor_holds_nothing_of_its_caller(make):
     assert os.readlink(f"/proc/{supervisor_pid(store)}/cwd") == "/"
 
 
+@pytest.mark.alone
 def test_what_is_killed_is_started_again_within_200_ms(make):
     store = make()
     for name in ("broker-1", "catalog-1", "order-1", "bridge-1"):

@@ -15,6 +15,8 @@ import bus
 from broker import Broker, Client, PlainClient
 from cluster import wait_until
 
+pytestmark = pytest.mark.alone
+
 FIRST, ALL = 1000, 100000
 GROWTH = 1.05
 BATCH = 50  # divides both, and is below the 64 of a message

@@ -34,6 +34,8 @@ from cluster import wait_until
 from hostile import COPIES, KINDS, Hostile
 from shop import bus_endpoint, http_port
 
+pytestmark = pytest.mark.alone
+
 # With a sanitizer what is looked for is a standstill: it makes what comes and goes, and so is allocated
 # and freed, many times as dear as an answer.
 P99_RATIO_MAX = 2.0 if not os.environ.get("PYGMY_SAN") else 10.0
