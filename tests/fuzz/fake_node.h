@@ -255,7 +255,7 @@ static struct fake_node *fake_node_new(const struct node_service *service)
     node->config = &self->config;
     node->member = &self->member;
     node->metrics = metrics_new();
-    node->secret = alloc_copy(FAKE_SECRET, strlen(FAKE_SECRET));
+    node->secret = FAKE_SECRET;
     node->loop = zloop_new();
     node->replica = &self->replica;
     node->object = service->open(node, &self->replica.machine);
@@ -299,7 +299,6 @@ static void fake_node_destroy(struct fake_node **self_p)
     free(node->own.series);
     zloop_destroy(&node->loop);
     metrics_destroy(&node->metrics);
-    free(node->secret);
     free(self->member.name);
     free(self);
     *self_p = NULL;
