@@ -14,8 +14,6 @@
 #include "broker/bus/limits.h"
 #include "services/replica/fatal.h"
 
-/* Of the tables; a file of another one is thrown away. */
-#define SQL_SCHEMA_VERSION 1
 /* Somebody else may look into the file and hold a lock for a moment: rather stall than end. */
 #define SQL_BUSY_MS           1000
 
@@ -44,35 +42,34 @@ static const char sql_settings[] = "PRAGMA journal_mode = WAL;"
  * be settled or closed. */
 static const char sql_schema[] =
     "BEGIN;"
-    "CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), applied INTEGER NOT NULL,"
-    " log_time_ms INTEGER NOT NULL) STRICT;"
-    "INSERT INTO meta VALUES (1, 0, 0);"
-    "CREATE TABLE item (id INTEGER PRIMARY KEY, present INTEGER NOT NULL,"
+    "CREATE TABLE IF NOT EXISTS meta (id INTEGER PRIMARY KEY CHECK (id = 1),"
+    " applied INTEGER NOT NULL, log_time_ms INTEGER NOT NULL) STRICT;"
+    "INSERT OR IGNORE INTO meta VALUES (1, 0, 0);"
+    "CREATE TABLE IF NOT EXISTS item (id INTEGER PRIMARY KEY, present INTEGER NOT NULL,"
     " price_cents INTEGER NOT NULL, stock INTEGER NOT NULL, initial INTEGER NOT NULL,"
     " moved INTEGER NOT NULL, sold INTEGER NOT NULL, version INTEGER NOT NULL, due_ms INTEGER,"
     " threshold INTEGER, amount INTEGER, period_ms INTEGER, year INTEGER, currency TEXT NOT NULL,"
     " isbn TEXT NOT NULL, topic TEXT NOT NULL, topic_folded TEXT NOT NULL, title TEXT NOT NULL,"
     " title_folded TEXT NOT NULL, authors TEXT NOT NULL) STRICT;"
-    "CREATE INDEX item_present ON item (id) WHERE present = 1;"
-    "CREATE INDEX item_title ON item (title_folded, id) WHERE present = 1;"
-    "CREATE INDEX item_topic ON item (topic_folded, id) WHERE present = 1;"
-    "CREATE INDEX item_due ON item (due_ms, id)"
+    "CREATE INDEX IF NOT EXISTS item_present ON item (id) WHERE present = 1;"
+    "CREATE INDEX IF NOT EXISTS item_title ON item (title_folded, id) WHERE present = 1;"
+    "CREATE INDEX IF NOT EXISTS item_topic ON item (topic_folded, id) WHERE present = 1;"
+    "CREATE INDEX IF NOT EXISTS item_due ON item (due_ms, id)"
     " WHERE threshold IS NOT NULL AND stock <= threshold;"
-    "CREATE TABLE topic (name TEXT NOT NULL PRIMARY KEY, folded TEXT NOT NULL,"
+    "CREATE TABLE IF NOT EXISTS topic (name TEXT NOT NULL PRIMARY KEY, folded TEXT NOT NULL,"
     " items INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE movement (item INTEGER NOT NULL, log_index INTEGER NOT NULL,"
+    "CREATE TABLE IF NOT EXISTS movement (item INTEGER NOT NULL, log_index INTEGER NOT NULL,"
     " change INTEGER NOT NULL, reason TEXT NOT NULL, wall_ms INTEGER NOT NULL,"
     " PRIMARY KEY (item, log_index)) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE record (key TEXT NOT NULL UNIQUE, state INTEGER NOT NULL, stamp INTEGER NOT NULL,"
-    " touched_ms INTEGER NOT NULL, open_ms INTEGER, code INTEGER NOT NULL, content BLOB NOT NULL,"
-    " answer TEXT NOT NULL) STRICT;"
-    "CREATE INDEX record_open ON record (state, open_ms) WHERE open_ms IS NOT NULL;"
-    "CREATE INDEX record_touched ON record (touched_ms) WHERE open_ms IS NULL;"
-    "CREATE VIRTUAL TABLE item_search USING fts5 (title, authors, topic, content = 'item',"
-    " content_rowid = 'id', columnsize = 0, prefix = '2 3',"
+    "CREATE TABLE IF NOT EXISTS record (key TEXT NOT NULL UNIQUE, state INTEGER NOT NULL,"
+    " stamp INTEGER NOT NULL, touched_ms INTEGER NOT NULL, open_ms INTEGER, code INTEGER NOT NULL,"
+    " content BLOB NOT NULL, answer TEXT NOT NULL) STRICT;"
+    "CREATE INDEX IF NOT EXISTS record_open ON record (state, open_ms) WHERE open_ms IS NOT NULL;"
+    "CREATE INDEX IF NOT EXISTS record_touched ON record (touched_ms) WHERE open_ms IS NULL;"
+    "CREATE VIRTUAL TABLE IF NOT EXISTS item_search USING fts5 (title, authors, topic,"
+    " content = 'item', content_rowid = 'id', columnsize = 0, prefix = '2 3',"
     " tokenize = \"unicode61 remove_diacritics 2\");"
-    "PRAGMA user_version = " TEXT_OF_VALUE(SQL_SCHEMA_VERSION) ";"
-                                                               "COMMIT;";
+    "COMMIT;";
 
 /* The end: what is half applied must never be seen. */
 static _Noreturn void sql_die(struct sql *self, const char *statement)
@@ -93,19 +90,6 @@ static int sql_failed(struct sql *self, const char *path, char **error)
     return code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? ERR_CORRUPT : ERR_STORAGE;
 }
 
-/* The version of the file's tables, 0 for an empty file; -1 when it can't be read. */
-static int sql_version(struct sql *self)
-{
-    sqlite3_stmt *statement = NULL;
-    int version = -1;
-    if (sqlite3_prepare_v2(self->database, "PRAGMA user_version", -1, &statement, NULL) ==
-            SQLITE_OK &&
-        sqlite3_step(statement) == SQLITE_ROW)
-        version = sqlite3_column_int(statement, 0);
-    sqlite3_finalize(statement);
-    return version;
-}
-
 static int sql_connect(const char *path, int flags, struct log *log, struct sql **self_p,
                        char **error)
 {
@@ -122,35 +106,13 @@ static int sql_connect(const char *path, int flags, struct log *log, struct sql 
     return OK;
 }
 
-static void sql_remove(const char *path)
-{
-    static const char *const suffixes[] = {"", "-wal", "-shm"};
-    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
-        char *name = sqlite3_mprintf("%s%s", path, suffixes[i]);
-        (void)unlink(name); /* what is left shows when it is opened */
-        sqlite3_free(name);
-    }
-}
-
 int sql_open(const char *path, struct log *log, struct sql **self_p, char **error)
 {
-    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
     struct sql *self = NULL;
-    int code = sql_connect(path, flags, log, &self, error);
+    int code = sql_connect(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, log, &self, error);
     if (code != OK)
         return code;
-
-    int version = sql_version(self);
-    if (version > 0 && version != SQL_SCHEMA_VERSION) {
-        sql_close(&self);
-        sql_remove(path);
-        code = sql_connect(path, flags, log, &self, error);
-        if (code != OK)
-            return code;
-        version = sql_version(self);
-    }
-    if (version < 0 ||
-        (version == 0 && sqlite3_exec(self->database, sql_schema, NULL, NULL, NULL) != SQLITE_OK)) {
+    if (sqlite3_exec(self->database, sql_schema, NULL, NULL, NULL) != SQLITE_OK) {
         code = sql_failed(self, path, error);
         sql_close(&self);
         return code;

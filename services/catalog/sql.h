@@ -109,8 +109,8 @@ enum sql_name {
 
 struct sql;
 
-/* Open the file at @path, with empty tables if it is absent. A file of another version of these
- * tables is thrown away and begun anew. @log gets the last words on a failure, or is NULL.
+/* Open the file at @path, with empty tables if it is absent. @log gets the last words on a failure,
+ * or is NULL.
  *
  * Returns 0, or ERR_STORAGE, ERR_CORRUPT with a sentence in @error that is the caller's. */
 int sql_open(const char *path, struct log *log, struct sql **self_p, char **error);

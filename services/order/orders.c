@@ -17,8 +17,9 @@
 #include "broker/bus/err.h"
 #include "services/replica/fatal.h"
 
-/* Of the tables. Another one in the file: it is made anew. */
-#define TABLES_VERSION 1
+static const char settings[] = "PRAGMA journal_mode = WAL;"
+                               "PRAGMA synchronous = OFF;"
+                               "PRAGMA temp_store = MEMORY;";
 
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS counters ("
@@ -155,7 +156,7 @@ static void orders_run(struct orders *self, enum statement which)
 
 /* ---- Life ---------------------------------------------------------------- */
 
-static int64_t orders_pragma(sqlite3 *db, const char *sql)
+static int64_t orders_read_number(sqlite3 *db, const char *sql)
 {
     sqlite3_stmt *statement = NULL;
     int64_t value = -1;
@@ -165,38 +166,6 @@ static int64_t orders_pragma(sqlite3 *db, const char *sql)
         value = sqlite3_column_int64(statement, 0);
     sqlite3_finalize(statement);
     return value;
-}
-
-static void orders_remove(const char *path)
-{
-    static const char *const suffixes[] = {"", "-wal", "-shm"};
-
-    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
-        char *name = sqlite3_mprintf("%s%s", path, suffixes[i]);
-
-        if (name != NULL)
-            unlink(name);
-        sqlite3_free(name);
-    }
-}
-
-/* Open the file. Its tables are of this version, or there are none yet. */
-static int orders_open_file(struct orders *self, const char *path)
-{
-    for (int attempt = 0; attempt < 2; attempt++) {
-        int64_t version;
-
-        if (sqlite3_open_v2(path, &self->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) !=
-            SQLITE_OK)
-            return ERR_STORAGE;
-        version = orders_pragma(self->db, "PRAGMA user_version");
-        if (version == 0 || version == TABLES_VERSION)
-            return OK;
-        sqlite3_close(self->db);
-        self->db = NULL;
-        orders_remove(path);
-    }
-    return ERR_STORAGE;
 }
 
 static int orders_prepare(struct orders *self)
@@ -210,19 +179,14 @@ static int orders_prepare(struct orders *self)
 
 static int orders_set_up(struct orders *self, const char *path)
 {
-    char pragmas[128];
-
-    snprintf(pragmas, sizeof pragmas,
-             "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY;"
-             "PRAGMA user_version = %d;",
-             TABLES_VERSION);
-    if (orders_open_file(self, path) != OK ||
-        sqlite3_exec(self->db, pragmas, NULL, NULL, NULL) != SQLITE_OK ||
+    if (sqlite3_open_v2(path, &self->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) !=
+            SQLITE_OK ||
+        sqlite3_exec(self->db, settings, NULL, NULL, NULL) != SQLITE_OK ||
         sqlite3_exec(self->db, schema, NULL, NULL, NULL) != SQLITE_OK)
         return ERR_STORAGE;
-    self->applied = (uint64_t)orders_pragma(self->db, "SELECT applied FROM counters");
-    self->last_number = (uint64_t)orders_pragma(self->db, "SELECT last_number FROM counters");
-    self->active = (uint64_t)orders_pragma(self->db, "SELECT active FROM counters");
+    self->applied = (uint64_t)orders_read_number(self->db, "SELECT applied FROM counters");
+    self->last_number = (uint64_t)orders_read_number(self->db, "SELECT last_number FROM counters");
+    self->active = (uint64_t)orders_read_number(self->db, "SELECT active FROM counters");
     return orders_prepare(self);
 }
 

@@ -181,24 +181,6 @@ static void test_an_unknown_entry_ends_the_process(void **state)
     driver_destroy(driver);
 }
 
-/* A file of another version of the tables is thrown away: all of it is in the log. */
-static void test_a_file_of_another_version_is_begun_anew(void **state)
-{
-    struct driver *driver = driver_new();
-    sqlite3 *database = NULL;
-    (void)state;
-    add_item(driver, 1, 5);
-    machine_destroy(&driver->machine);
-    assert_int_equal(sqlite3_open(driver->path, &database), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(database, "PRAGMA user_version = 99", NULL, NULL, NULL),
-                     SQLITE_OK);
-    assert_int_equal(sqlite3_close(database), SQLITE_OK);
-    driver_start(driver);
-    assert_int_equal(driver->interface.applied(driver->interface.self), 0);
-    assert_int_equal(stock_of(driver, 1), -1);
-    driver_destroy(driver);
-}
-
 /* A file that is no database, or can't be made, is an error in words. */
 static void test_a_file_that_cant_be_opened_is_an_error(void **state)
 {
@@ -322,7 +304,6 @@ int main(void)
         cmocka_unit_test(test_a_machine_goes_on_from_any_index),
         cmocka_unit_test(test_a_batch_is_whole_or_absent),
         cmocka_unit_test(test_an_unknown_entry_ends_the_process),
-        cmocka_unit_test(test_a_file_of_another_version_is_begun_anew),
         cmocka_unit_test(test_a_file_that_cant_be_opened_is_an_error),
         cmocka_unit_test(test_an_audit_sums_over_all_items),
         cmocka_unit_test(test_an_audit_looks_at_one_moment),

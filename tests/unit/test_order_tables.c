@@ -373,22 +373,6 @@ static void test_tables_survive_a_restart_of_the_process(void **state)
     assert_int_equal(apply_order(self, "three", 7, 1).number, 3);
 }
 
-/* A file of another version of the tables is made anew: it is rebuilt from the log. */
-static void test_tables_of_another_version_are_made_anew(void **state)
-{
-    struct fixture *self = *state;
-    sqlite3 *db = NULL;
-
-    apply_order(self, "one", 7, 2);
-    machine_close(&self->machine);
-    assert_int_equal(sqlite3_open(self->path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 99", NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close(db);
-    open_machine(self);
-    assert_int_equal(self->index, 0);
-    assert_int_equal(apply_order(self, "two", 7, 1).number, 1);
-}
-
 /* A file that can't be opened is an error that names it. */
 static void test_a_file_that_cannot_be_opened_is_named(void **state)
 {
@@ -518,7 +502,6 @@ int main(void)
         T(test_a_cancel_finds_its_order_and_key),
         T(test_lists_go_by_number),
         T(test_tables_survive_a_restart_of_the_process),
-        T(test_tables_of_another_version_are_made_anew),
         T(test_a_file_that_cannot_be_opened_is_named),
         T(test_leadership_is_passed_on),
         T(test_apply_is_deterministic),
