@@ -24,11 +24,13 @@ void log_tail_destroy(struct log_tail **self_p);
 
 /* Forget everything; the log's last entry is now the one at @last_index (a snapshot's). */
 void log_tail_reset(struct log_tail *self, replica_index last_index);
-/* Put an entry, which is held, at the end: its index is last + 1 (asserted). */
+/* Hold an entry at the end: its index is last + 1 (asserted). The caller keeps its own hold. */
 void log_tail_append(struct log_tail *self, struct shared_entry *entry);
-/* Take off all entries from @index on; the log's last entry is then the one at @index - 1. */
+/* Take off all entries from @index on, which is at most last + 1 (asserted); the log's last entry is
+ * then the one at @index - 1, in memory or not. */
 void log_tail_cut(struct log_tail *self, replica_index index);
-/* Drop entries from the front, none above @floor, while the bytes held are above @bytes_max. */
+/* Drop entries from the front, none above @floor, while the bytes held are above @bytes_max. Those
+ * are of the commands, and of each entry's struct shared_entry. */
 void log_tail_trim(struct log_tail *self, replica_index floor, size_t bytes_max);
 
 /* The entry at @index, the tail's own, or NULL when it is not in memory. */

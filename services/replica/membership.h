@@ -38,8 +38,14 @@ size_t membership_voters(const struct membership *self);
 /* Voters that are more than half. */
 size_t membership_majority(const struct membership *self);
 
-/* Write it; read it. A reader that holds none, one with an id or an address twice, or more than
- * MEMBERS_MAX is marked failed. */
+/* One word of a member's address, "" where it has not so many. @text has room for
+ * MEMBER_ADDRESS_BYTES_MAX + 1 bytes. Returns @text. */
+enum member_word { MEMBER_NAME, MEMBER_LINK, MEMBER_SNAPSHOTS };
+const char *member_word(const struct member *self, enum member_word word, char *text);
+
+/* Write it, 1 to MEMBERS_MAX members (asserted); read it. A reader that holds none, one without a
+ * voter, with an id or an address twice, or more than MEMBERS_MAX is marked failed, and @self is
+ * empty. Bytes that follow are left to the caller. */
 void membership_encode(const struct membership *self, struct bytes_writer *writer);
 void membership_decode(struct membership *self, struct bytes_reader *reader);
 
