@@ -3,6 +3,7 @@
  *   lock          held (flock) while the process lives; holds its pid, for people
  *   identity      cluster, group and replica that the directory belongs to
  *   log.db        the log (log_store.h), with log.mark beside it (side_mark.h)
+ *   snapshot-*    snapshots (snapshot_file.h)
  *   state.db      the machine's own store: of one process' life, see directory_remove_state
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -37,6 +38,13 @@ int directory_open(const char *path, const struct directory_identity *identity,
 
 /* Release the lock. Accepts NULL. */
 void directory_close(struct directory **self_p);
+
+/* Whether a replica's log stands in the directory at @path: false means that it has to be founded
+ * or to join first. */
+bool directory_holds_log(const char *path);
+
+/* Its path, as it was given. */
+const char *directory_path(const struct directory *self);
 
 /* Path of a file in it, the caller's to free(). */
 char *directory_file(const struct directory *self, const char *name);

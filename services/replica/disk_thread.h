@@ -24,11 +24,21 @@
 #include "broker/bus/log.h"
 #include "services/replica/log_store.h"
 
-/* What is to become durable as a whole. */
+/* What a batch does about a snapshot. */
+enum disk_snapshot {
+    DISK_SNAPSHOT_NONE,
+    DISK_SNAPSHOT_TAKEN,     /* log_store_put_snapshot */
+    DISK_SNAPSHOT_INSTALLED, /* log_store_install */
+};
+
+/* What is to become durable as a whole: term and vote, then the snapshot, then the entries. */
 struct disk_batch {
-    struct disk_batch *next;   /* when it came back: next of the same transaction, or NULL */
-    replica_term term;         /* new current term, stored with the vote; 0: unchanged */
-    uint64_t vote;             /* in that term */
+    struct disk_batch *next; /* when it came back: next of the same transaction, or NULL */
+    replica_term term;       /* new current term, stored with the vote; 0: unchanged */
+    uint64_t vote;           /* in that term */
+    enum disk_snapshot snapshot_kind;
+    const struct snapshot_mark *snapshot; /* of that kind; borrowed until the batch is back */
+    replica_index keep_from;              /* taken: entries below it go */
     struct log_entry *entries; /* as for log_store_append, with the bytes they point to */
     size_t count;              /* of the entries, may be 0 */
     int64_t sync_us;           /* when it came back: the transaction took so long; 0 but in the

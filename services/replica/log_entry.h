@@ -28,14 +28,17 @@ struct log_entry {
     size_t size;         /* at most ENTRY_BYTES_MAX */
 };
 
-/* What the log has come to. */
+/* What the log has come to. It may begin behind a snapshot (snapshot_mark.h), which stands for all
+ * entries up to its index; some of these may be there as well, for members that lack them. */
 struct log_state {
-    replica_term term;         /* current; 0: none yet */
-    uint64_t vote;             /* replica voted for in that term; 0: none */
-    replica_index first_index; /* 0: no entries */
-    replica_index last_index;  /* 0: no entries */
-    replica_term last_term;    /* of the last entry */
-    int64_t last_log_time_ms;  /* of the last entry */
+    replica_term term;            /* current; 0: none yet */
+    uint64_t vote;                /* replica voted for in that term; 0: none */
+    replica_index snapshot_index; /* 0: no snapshot */
+    replica_term snapshot_term;   /* of the entry at that index */
+    replica_index first_index;    /* 0: no entries */
+    replica_index last_index;     /* without entries: the snapshot's */
+    replica_term last_term;       /* of the last entry, or of the snapshot */
+    int64_t last_log_time_ms;     /* the same */
 };
 
 /* CRC-32 (zlib) over: index u64, term u64, kind u8, log time i64, wall time i64, length of the
@@ -50,7 +53,8 @@ uint32_t log_vote_checksum(replica_term term, uint64_t vote);
 const char *log_entry_misplaced(const struct log_state *state, const struct log_entry *entry);
 
 /* Whether a log lacks what its side mark says was durable (side_mark.h, M2). @term is that of the
- * log's entry at mark->last_index, 0 when there is none. Returns NULL, or what it lacks. */
+ * log's entry at mark->last_index, 0 when there is no such entry: then the snapshot has to cover it.
+ * Returns NULL, or what it lacks. */
 const char *log_state_lost(const struct log_state *state, const struct side_mark_state *mark,
                            replica_term term);
 

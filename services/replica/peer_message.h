@@ -2,7 +2,7 @@
  *
  * On the wire: docs/protocol.md, "Between replicas". Integers are big-endian.
  *
- *   frame 1  topic, FEED_TOPIC_BYTES: 0x00, the group's number (CRC-32 of its name, u32), receiver u64
+ *   frame 1  topic, PEER_TOPIC_BYTES: 0x00, the group's number (CRC-32 of its name, u32), receiver u64
  *   frame 2  format u8 (PEER_FORMAT), cluster uuid 16 bytes, sender's id u64, sender's start id u64,
  *            kind u8, term u64, the kind's own fields, and a CRC-32 over all of the frame before it
  *
@@ -20,6 +20,11 @@
 #include "services/replica/membership.h"
 #include "services/replica/replica.h"
 #include "services/replica/shared_entry.h"
+#include "services/replica/snapshot_mark.h"
+
+#define PEER_FORMAT      1
+#define PEER_UUID_BYTES  16
+#define PEER_TOPIC_BYTES 13
 
 /* Numbers are on the wire: never renumbered. */
 enum peer_kind {
@@ -34,17 +39,6 @@ enum peer_kind {
     PEER_READ, /* follower to leader: up to which index must I have applied for these reads? */
     PEER_READ_RESULT,
     PEER_DIGEST, /* to all: the digest of my tables at that index */
-};
-
-/* A snapshot, without its bytes. */
-struct snapshot_mark {
-    replica_index index;          /* of the last entry in it; 0: no snapshot */
-    replica_term term;            /* of that entry */
-    int64_t log_time_ms;          /* of that entry */
-    struct membership membership; /* in force at that entry */
-    replica_index membership_index;
-    uint64_t bytes;    /* of its file */
-    uint32_t checksum; /* CRC-32 of the file */
 };
 
 struct peer_message {
@@ -98,19 +92,27 @@ struct peer_message {
     };
 };
 
-/* Let go of what the message holds. It is then empty; one that is {0} stays so. */
+/* Let go of what the message holds: its entries, and their array, which free() takes. It is then
+ * empty; one that is {0} stays so. */
 void peer_message_close(struct peer_message *self);
 
-/* Bytes that an entry takes in PEER_APPEND. */
+/* Bytes that PEER_APPEND takes without entries, and that each entry takes in it. */
+#define PEER_APPEND_BYTES_MIN 74
 size_t peer_message_entry_bytes(const struct log_entry *entry);
 
-/* The second frame. A message of more than PEER_BYTES_MAX is a programmer's error (asserted). */
-void peer_message_encode(const struct peer_message *self, const uint8_t uuid[16],
+/* The first frame of what is for the replica @id of a group. */
+void peer_message_topic(const char *group, uint64_t id, uint8_t topic[PEER_TOPIC_BYTES]);
+
+/* The second frame, after what the writer holds already. A message of more than PEER_BYTES_MAX is a
+ * programmer's error (asserted). */
+void peer_message_encode(const struct peer_message *self, const uint8_t uuid[PEER_UUID_BYTES],
                          struct bytes_writer *writer);
-/* Read a second frame, trusting nothing. On failure @self is empty.
+/* Read a second frame, trusting nothing: terms from 1, indexes and terms below 2^63 and in order,
+ * kinds and memberships that are known. On failure @self is empty. Its receiver is in the first
+ * frame: `to` is 0.
  *
  * Returns 0, ERR_MALFORMED, ERR_VERSION (another format) or ERR_MISMATCH (another cluster). */
-int peer_message_decode(struct peer_message *self, const uint8_t uuid[16], const void *data,
-                        size_t size);
+int peer_message_decode(struct peer_message *self, const uint8_t uuid[PEER_UUID_BYTES],
+                        const void *data, size_t size);
 
 #endif

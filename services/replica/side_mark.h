@@ -10,7 +10,8 @@
  *   M1  a mark is written only after what it describes is durable in the log.
  *   M2  whatever the log becomes later includes what the mark describes: its term is not below,
  *       within the same term its vote is the same, and the entry that was last is still there with
- *       its term. Before entries are cut off the end, the mark is lowered below them, durably.
+ *       its term, or is behind the log's snapshot and gone. Before the log gets a lower last entry
+ *       than it had, the mark is lowered, durably, to an entry that is covered before and after.
  *
  * Hence a good log always passes, whichever of the marks ever written is found, and the mark needs
  * no sync of its own: when a process dies, the page cache keeps the newest one (or the one before
@@ -53,7 +54,7 @@ const struct side_mark_state *side_mark_read(const struct side_mark *self);
  * ERR_STORAGE, with errno set. */
 int side_mark_write(struct side_mark *self, const struct side_mark_state *state);
 
-/* Write and sync: before entries are cut off the log's end (M2). */
+/* Write and sync: before the log gets a lower last entry (M2). */
 int side_mark_write_synced(struct side_mark *self, const struct side_mark_state *state);
 
 #endif

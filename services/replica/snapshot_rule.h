@@ -1,0 +1,35 @@
+/* When a replica takes a snapshot, and how much of the log before it stays. Pure.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef PYGMY_REPLICA_SNAPSHOT_RULE_H
+#define PYGMY_REPLICA_SNAPSHOT_RULE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "services/replica/replica.h"
+
+/* What is so now, at this replica. */
+struct snapshot_view {
+    replica_index applied_index;
+    replica_index durable_index;  /* last entry on the disk */
+    replica_index snapshot_index; /* of the last snapshot, 0: none */
+    uint64_t bytes;               /* of the commands applied since that */
+    int64_t since_ms;             /* since one was last tried; INT64_MAX: never */
+    bool busy;                    /* the snapshot thread is, or one is being installed */
+    bool space_low;               /* directory_space_low() */
+};
+
+/* Whether to take one now, of the state at the applied index: after SNAPSHOT_ENTRIES entries, or
+ * SNAPSHOT_LOG_BYTES of commands, since the last one. Not while the space is low: what a snapshot
+ * frees in the log's file it first takes for itself. */
+bool snapshot_due(const struct snapshot_view *view);
+
+/* How many entries up to the snapshot's index stay, for members that lag a little: half of what it
+ * covers anew, and at most SNAPSHOT_TRAILING. So the log is bounded in bytes, too. */
+unsigned snapshot_trailing(replica_index snapshot_index, replica_index previous_index);
+
+/* The first entry that stays then. */
+replica_index snapshot_keep_from(replica_index snapshot_index, unsigned trailing);
+
+#endif
