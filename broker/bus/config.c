@@ -39,8 +39,12 @@ static const struct config_section {
 
 #define CONFIG_SECTIONS (sizeof config_sections / sizeof config_sections[0])
 
-/* All keys. @place is where the value goes: a char *, or a uint64_t for an id, in struct config for
- * the cluster's and in struct config_node for the others. */
+/* A number of limits.h as the text that a file would have for it. */
+#define CONFIG_TEXT(number)    CONFIG_TEXT_OF(number)
+#define CONFIG_TEXT_OF(number) #number
+
+/* All keys. @place is where the value goes: a char *, or a uint64_t for an id, or an unsigned for a
+ * period, in struct config for the cluster's and in struct config_node for the others. */
 static const struct config_row {
     const char *section;
     const char *key;
@@ -56,6 +60,10 @@ static const struct config_row {
      offsetof(struct config, admin_token)},
     {"cluster", "log_level", CONFIG_VALUE_LEVEL, CONFIG_OPTIONAL, "info",
      offsetof(struct config, log_level)},
+    {"cluster", "election_ms", CONFIG_VALUE_PERIOD, CONFIG_OPTIONAL, CONFIG_TEXT(ELECTION_MS),
+     offsetof(struct config, election_ms)},
+    {"cluster", "heartbeat_ms", CONFIG_VALUE_PERIOD, CONFIG_OPTIONAL, CONFIG_TEXT(ELECTION_BEAT_MS),
+     offsetof(struct config, heartbeat_ms)},
     {"brokers", "bus", CONFIG_VALUE_ENDPOINT, CONFIG_REQUIRED, NULL,
      offsetof(struct config_node, bus)},
     {"brokers", "subscribe", CONFIG_VALUE_ENDPOINT, CONFIG_OPTIONAL, NULL,
@@ -67,11 +75,15 @@ static const struct config_row {
      offsetof(struct config_node, data)},
     {"catalogs", "peer", CONFIG_VALUE_ENDPOINT, CONFIG_REQUIRED, NULL,
      offsetof(struct config_node, peer)},
+    {"catalogs", "snapshots", CONFIG_VALUE_ENDPOINT, CONFIG_REQUIRED, NULL,
+     offsetof(struct config_node, snapshots)},
     {"orders", "id", CONFIG_VALUE_ID, CONFIG_REQUIRED, NULL, offsetof(struct config_node, id)},
     {"orders", "data", CONFIG_VALUE_PATH, CONFIG_REQUIRED, NULL,
      offsetof(struct config_node, data)},
     {"orders", "peer", CONFIG_VALUE_ENDPOINT, CONFIG_REQUIRED, NULL,
      offsetof(struct config_node, peer)},
+    {"orders", "snapshots", CONFIG_VALUE_ENDPOINT, CONFIG_REQUIRED, NULL,
+     offsetof(struct config_node, snapshots)},
     {"bridges", "http", CONFIG_VALUE_ADDRESS, CONFIG_REQUIRED, NULL,
      offsetof(struct config_node, http)},
     {"bridges", "hosts", CONFIG_VALUE_HOSTS, CONFIG_OPTIONAL, NULL,
@@ -419,6 +431,20 @@ static int config_check_unique(const struct config *self, size_t at, char **erro
     return 0;
 }
 
+/* Two heartbeats may be lost before a follower stands for election. */
+static int config_check_periods(const struct config *self, char **error)
+{
+    struct config_setting *beat = config_find(self, "cluster/heartbeat_ms");
+    const struct config_setting *election = config_find(self, "cluster/election_ms");
+    if (strtoul(beat->value, NULL, 10) * 3 <= strtoul(election->value, NULL, 10))
+        return 0;
+    char *why = zsys_sprintf("\"%s\" is more than a third of cluster/election_ms, %s", beat->value,
+                             election->value);
+    int rc = config_fail_setting(self, beat, why, error);
+    free(why);
+    return rc;
+}
+
 static int config_check(const struct config *self, char **error)
 {
     int rc = 0;
@@ -426,6 +452,8 @@ static int config_check(const struct config *self, char **error)
         rc = config_check_value(self, &self->settings[i], error);
     for (size_t i = 0; i < self->setting_count && rc == 0; i++)
         rc = config_check_unique(self, i, error);
+    if (rc == 0)
+        rc = config_check_periods(self, error);
     if (rc == 0 && config_count(self, NODE_BROKER) == 0) {
         *error = zsys_sprintf("%s: brokers: there must be at least one broker", self->path);
         rc = ERR_INVALID;
@@ -456,6 +484,8 @@ static void config_fill(struct config *self)
             continue;
         if (setting->row->kind == CONFIG_VALUE_ID)
             *(uint64_t *)place = strtoull(setting->value, NULL, 10);
+        else if (setting->row->kind == CONFIG_VALUE_PERIOD)
+            *(unsigned *)place = (unsigned)strtoul(setting->value, NULL, 10);
         else if (setting->row->kind == CONFIG_VALUE_PATH)
             *(char **)place = config_absolute(self, setting->value);
         else
@@ -534,6 +564,7 @@ static void config_node_close(struct config_node *node)
     free(node->publish);
     free(node->data);
     free(node->peer);
+    free(node->snapshots);
     free(node->http);
     free(node->hosts);
 }

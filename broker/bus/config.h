@@ -4,6 +4,8 @@
  *       uuid = 6f1c...              # 32 hexadecimal digits
  *       secret = cluster.secret     # files are relative to this file's folder
  *       admin_token = admin.token
+ *       election_ms = 150           # of the replicas' consensus; optional
+ *       heartbeat_ms = 15
  *   brokers
  *       broker-1
  *           bus = tcp://127.0.0.1:8090
@@ -14,6 +16,7 @@
  *           id = 1
  *           data = catalog-1
  *           peer = tcp://127.0.0.1:8120
+ *           snapshots = tcp://127.0.0.1:8130
  *   orders                          # as catalogs
  *   bridges
  *       bridge-1
@@ -47,16 +50,19 @@ struct config_node {
     char *publish;   /* brokers: feed in (XSUB); NULL: none */
     char *data;      /* replicas: absolute path of the data directory */
     char *peer;      /* replicas: own PUB socket */
+    char *snapshots; /* replicas: own ROUTER of the snapshot channel */
     char *http;      /* bridges: ADDRESS:PORT */
     char *hosts;     /* bridges: further accepted names, or NULL */
 };
 
 struct config {
-    char *path;        /* of the file, absolute */
-    char *uuid;        /* of the cluster */
-    char *secret;      /* the secret's file, absolute path, or NULL */
-    char *admin_token; /* the token's file, absolute path, or NULL */
-    char *log_level;   /* "info" unless set */
+    char *path;            /* of the file, absolute */
+    char *uuid;            /* of the cluster */
+    char *secret;          /* the secret's file, absolute path, or NULL */
+    char *admin_token;     /* the token's file, absolute path, or NULL */
+    char *log_level;       /* "info" unless set */
+    unsigned election_ms;  /* of the replicas' consensus: ELECTION_MS unless set */
+    unsigned heartbeat_ms; /* ELECTION_BEAT_MS unless set; at most a third of the above */
     size_t node_count;
     struct config_node *nodes; /* in the order of the file */
     size_t setting_count;

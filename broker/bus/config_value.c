@@ -69,7 +69,8 @@ static bool config_value_is_address(const char *value)
     return brackets ? config_value_is_ipv6(host) : inet_pton(AF_INET, host, &address) == 1;
 }
 
-/* A wildcard is no endpoint: others connect to what stands here. */
+/* A wildcard is no endpoint: others connect to what stands here. Nor is one with a blank in it:
+ * members of a group are listed with their endpoints, separated by blanks. */
 static bool config_value_is_endpoint(const char *value)
 {
     struct sockaddr_un local;
@@ -77,7 +78,8 @@ static bool config_value_is_endpoint(const char *value)
     bool brackets;
 
     if (strncmp(value, "ipc://", 6) == 0)
-        return value[6] != '\0' && strlen(value + 6) < sizeof local.sun_path;
+        return value[6] != '\0' && strchr(value, ' ') == NULL &&
+               strlen(value + 6) < sizeof local.sun_path;
     if (strncmp(value, "tcp://", 6) != 0 ||
         !config_value_split(value + 6, host, sizeof host, &brackets))
         return false;
@@ -116,6 +118,10 @@ const char *config_value_check(enum config_value_kind kind, const char *value)
     case CONFIG_VALUE_ID:
         return config_value_number(value, CONFIG_ID_MAX) > 0 ? NULL
                                                              : "a whole number from 1 to 1000000";
+    case CONFIG_VALUE_PERIOD:
+        return config_value_number(value, CONFIG_PERIOD_MS_MAX) >= CONFIG_PERIOD_MS_MIN
+                   ? NULL
+                   : "a whole number of milliseconds from 5 to 5000";
     case CONFIG_VALUE_ENDPOINT:
         return config_value_is_endpoint(value) ? NULL : "tcp://HOST:PORT or ipc://PATH";
     case CONFIG_VALUE_ADDRESS:

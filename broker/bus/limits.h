@@ -342,6 +342,10 @@
 #define CONFIG_LINE_BYTES_MAX 1024
 /* A node's name: "node." and the name is the name of a service. */
 #define NODE_NAME_BYTES_MAX 64
+/* The periods of consensus: below the first a loop's own turns would look like a dead leader, and
+ * twice the second must pass well within SERVICE_GRACE_MS, or a fail-over becomes an outage. */
+#define CONFIG_PERIOD_MS_MIN 5
+#define CONFIG_PERIOD_MS_MAX 5000
 /* The cluster's secret, or a token. */
 #define SECRET_BYTES_MAX 255
 /* One value of a log line: enough for a path or a sentence, and a peer cannot fill the disk. */

@@ -22,7 +22,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SCRIPT = os.path.join(ROOT, "scripts", "cluster")
-PORTS = 60  # what one store may use, from its base on
+PORTS = 80  # what one store may use, from its base on
 # Below the range that the kernel takes the ports of outgoing connections from.
 BASES = range(10000, 32000, PORTS)
 LOG_LINES_SHOWN = 60

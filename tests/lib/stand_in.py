@@ -7,8 +7,9 @@ JSON, before it starts:
     {"ignore_sigterm": true}    go on after SIGTERM
     {"not_ready": true}         a bridge that says 503
     {"say": "text"}             a line for its log
-Each start is a line "MONOTONIC PID" in D/NAME.starts, written when it is ready for a SIGTERM; each
-orderly end is a line "NAME" in D/ends.
+    {"not_founded": true}       fail when it is to be founded
+Each start is a line "MONOTONIC PID FLAGS" in D/NAME.starts, written when it is ready for a SIGTERM; each
+orderly end is a line "NAME" in D/ends; each founding one in D/founds.
 """
 
 import http.server
@@ -26,6 +27,9 @@ def append(path, text):
 
 
 def main():
+    if "--help" in sys.argv:
+        print("  --found")
+        return
     folder = os.path.dirname(sys.argv[sys.argv.index("--config") + 1])
     if os.path.basename(sys.argv[0]) == "pygmy":
         append(os.path.join(folder, "imports"), " ".join(sys.argv[3:]))
@@ -37,13 +41,18 @@ def main():
         with open(os.path.join(folder, name + ".does"), encoding="utf-8") as file:
             does = json.load(file)
 
+    if "--found" in sys.argv:
+        append(os.path.join(folder, "founds"), name)
+        sys.exit("the disk is on fire" if does.get("not_founded") else 0)
+
     def on_sigterm(*_):
         if not does.get("ignore_sigterm"):
             append(os.path.join(folder, "ends"), name)
             os._exit(0)
 
     signal.signal(signal.SIGTERM, on_sigterm)
-    append(os.path.join(folder, name + ".starts"), f"{started_at} {os.getpid()}")
+    append(os.path.join(folder, name + ".starts"),
+           " ".join([f"{started_at} {os.getpid()}", *sys.argv[5:]]))
     if "say" in does:
         print(does["say"], flush=True)
     if "status" in does:

@@ -63,7 +63,18 @@ def starts(store, name):
 
 def all_have_begun(store):
     """Whether every process has got as far as to end in order when it is asked to."""
-    return all(starts(store, name) for name in ("broker-1", "catalog-1", "order-1", "bridge-1"))
+    return all(starts(store, name) for name in store.pids())
+
+
+def flags_of(store, name):
+    """With what further flags a process was started last."""
+    return store.read(name + ".starts").splitlines()[-1].split()[2:]
+
+
+FULL = ("--brokers", "2", "--catalogs", "3", "--orders", "3", "--bridges", "2")
+FULL_NAMES = [f"{kind}-{i}" for kind, count in (("bridge", 2), ("broker", 2), ("catalog", 3),
+                                                ("order", 3)) for i in range(1, count + 1)]
+REPLICAS = [name for name in FULL_NAMES if name.startswith(("catalog", "order"))]
 
 
 def supervisor_pid(store):
@@ -369,7 +380,9 @@ def test_the_configuration_follows_the_flags_and_keeps_the_identifier(make):
         f"subscribe = tcp://127.0.0.1:{base + 20}",
         f"publish = tcp://127.0.0.1:{base + 30}",
         f"peer = tcp://127.0.0.1:{base + 40}",
-        f"peer = tcp://127.0.0.1:{base + 41}",
+        f"snapshots = tcp://127.0.0.1:{base + 50}",
+        f"peer = tcp://127.0.0.1:{base + 60}",
+        f"snapshots = tcp://127.0.0.1:{base + 70}",
         f"http = 127.0.0.1:{base}",
     ):
         assert line in config
@@ -378,6 +391,102 @@ def test_the_configuration_follows_the_flags_and_keeps_the_identifier(make):
     store.up()
     assert "bridge-2" in store.read("cluster.conf")
     assert f"uuid = {identifier}\n" in store.read("cluster.conf")
+
+
+def test_many_of_each_kind_have_ports_of_their_own(make):
+    """Ten apart, so that no number of one kind moves another."""
+    store = make(*FULL)
+    assert sorted(store.pids()) == FULL_NAMES
+    config = store.read("cluster.conf")
+    base = store.port_base
+    for name, key, port in (("broker-2", "bus", 11), ("broker-2", "publish", 31),
+                            ("catalog-3", "peer", 42), ("catalog-3", "snapshots", 52),
+                            ("order-3", "peer", 62), ("order-3", "snapshots", 72)):
+        section = config.partition(f"    {name}\n")[2]
+        assert section.partition(f"        {key} = ")[2].startswith(f"tcp://127.0.0.1:{base + port}\n")
+    for name in ("catalog-2", "broker-2"):
+        old = store.pid(name)
+        store.restart(name)
+        assert store.pid(name) not in (None, old)
+    store.down()
+    assert nothing_is_left(store)
+
+
+def test_replicas_are_stopped_one_by_one_and_kinds_in_order(make):
+    store = make(*FULL, does={"catalog-1": {"ignore_sigterm": True}})
+    down = subprocess.Popen(store.command("down"), env=store.env)
+    wait_until(lambda: is_stopping(store, "catalog-1"))
+    assert state_of(store, "catalog-2") == "running", "a leader could not hand over to it otherwise"
+    os.kill(store.pid("catalog-1"), signal.SIGKILL)
+    assert down.wait(timeout=15) == 0
+    ends = store.read("ends").split()
+    assert sorted(ends[:2]) == ["bridge-1", "bridge-2"] and sorted(ends[7:]) == ["broker-1", "broker-2"]
+    assert ends[2:7] == ["order-1", "order-2", "order-3", "catalog-2", "catalog-3"]
+
+
+def is_stopping(store, name):
+    return state_of(store, name) == "stopping"
+
+
+def test_replicas_are_founded_together_and_once(make):
+    store = make(*FULL)
+    assert sorted(store.read("founds").split()) == REPLICAS
+    founded = store.read("founded").splitlines()
+    assert [line.split()[0] for line in founded] == REPLICAS
+    base = store.port_base
+    assert founded[0] == f"catalog-1 tcp://127.0.0.1:{base + 40} tcp://127.0.0.1:{base + 50}"
+    assert not os.path.exists(store.path("founding"))
+    assert flags_of(store, "catalog-1") == []
+    store.down()
+    store.up()
+    assert sorted(store.read("founds").split()) == REPLICAS
+
+
+def test_a_replica_that_comes_later_joins_and_is_not_founded(make):
+    store = make("--catalogs", "1")
+    store.down()
+    store.flags = ["--catalogs", "2"]
+    store.up()
+    wait_until(lambda: all_have_begun(store))
+    assert "catalog-2" not in store.read("founds")
+    assert flags_of(store, "catalog-2") == ["--join"] and flags_of(store, "catalog-1") == []
+
+
+def test_a_founding_that_fails_says_why_and_is_gone_on_with(make):
+    store = make("--catalogs", "3", up=False, does={"catalog-2": {"not_founded": True}})
+    result = store.script("up", "--detach")
+    assert result.code == 1 and "catalog-2 could not be founded" in result.stderr
+    assert "the disk is on fire" in result.stderr
+    assert not os.path.exists(store.path("founded")) and nothing_is_left(store)
+    # With other numbers the logs that there are would name other members than those to come.
+    store.flags = ["--catalogs", "2"]
+    result = store.script("up", "--detach")
+    assert result.code == 1 and "the founding" in result.stderr and "interrupted" in result.stderr
+    store.flags = ["--catalogs", "3"]
+    os.unlink(store.path("catalog-2.does"))
+    store.up()
+    assert os.path.exists(store.path("founded"))
+
+
+def test_a_founded_store_does_not_move_to_other_ports(make):
+    store = make()
+    store.down()
+    config = store.read("cluster.conf")
+    moved = store.command("up", "--detach")
+    moved[moved.index("--port-base") + 1] = str(store.port_base + 1)
+    result = subprocess.run(moved, env=store.env, capture_output=True, text=True, timeout=30)
+    assert result.returncode == 1 and "catalog-1, order-1 would move" in result.stderr
+    assert store.read("cluster.conf") == config
+
+
+def test_what_is_not_given_is_what_the_store_has(make):
+    store = make("--brokers", "2", "--bridges", "2")
+    store.down()
+    command = [store.command("up")[0], "up", "--detach", "--dir", store.dir]
+    assert subprocess.run(command, env=store.env, timeout=30).returncode == 0
+    names = [name for name in FULL_NAMES if name.startswith(("broker", "bridge"))]
+    assert sorted(store.pids()) == sorted([*names, "catalog-1", "order-1"])
+    assert store.get("/readyz", bridge=2).status == 200
 
 
 def test_a_configuration_of_the_same_layout_is_left_alone(make):
@@ -415,10 +524,8 @@ def test_a_long_path_of_the_folder_is_no_trouble(make):
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["up", "--catalogs", "3"], "several catalogs"),
-        (["up", "--orders", "3"], "several orders"),
-        (["up", "--brokers", "2"], "several brokers"),
-        (["up", "--bridges", "0"], "--bridges"),
+        (["up", "--catalogs", "10"], "--catalogs is 1 to 9"),
+        (["up", "--bridges", "0"], "--bridges is 1 to 9"),
         (["up", "--port-base", "x"], "--port-base"),
         (["up", "--port-base", "65530"], "--port-base"),
         (["up", "broker-1"], "takes no name"),

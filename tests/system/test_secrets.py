@@ -23,11 +23,13 @@ catalogs
         id = 1
         data = catalog-1
         peer = tcp://127.0.0.1:2
+        snapshots = tcp://127.0.0.1:5
 orders
     order-1
         id = 1
         data = order-1
         peer = tcp://127.0.0.1:3
+        snapshots = tcp://127.0.0.1:6
 bridges
     bridge-1
         http = 127.0.0.1:4

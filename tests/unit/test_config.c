@@ -42,11 +42,13 @@ static const char whole[] = "# a cluster\n"
                             "        id = 1\n"
                             "        data = catalog-1\n"
                             "        peer = tcp://[::1]:8120\n"
+                            "        snapshots = ipc:///run/pygmy/snapshots\n"
                             "orders\n"
                             "    order-1\n"
                             "        id = 1\n"
                             "        data = order-1\n"
                             "        peer = tcp://127.0.0.1:8130\n"
+                            "        snapshots = tcp://127.0.0.1:8140\n"
                             "bridges\n"
                             "    bridge-1\n"
                             "        http = 127.0.0.1:8080\n"
@@ -125,6 +127,8 @@ static void test_a_whole_file_is_read(void **state)
     assert_string_equal(config->secret, expected);
     assert_string_equal(config->admin_token, "/etc/pygmy/admin token");
     assert_string_equal(config->log_level, "info");
+    assert_int_equal(config->election_ms, ELECTION_MS);
+    assert_int_equal(config->heartbeat_ms, ELECTION_BEAT_MS);
     assert_int_equal(config->node_count, 5);
     assert_string_equal(config->nodes[0].name, "broker-1");
     assert_string_equal(config->nodes[0].publish, "tcp://127.0.0.1:8110");
@@ -134,6 +138,7 @@ static void test_a_whole_file_is_read(void **state)
     assert_int_equal(node->kind, NODE_CATALOG);
     assert_int_equal(node->id, 1);
     assert_string_equal(node->peer, "tcp://[::1]:8120");
+    assert_string_equal(node->snapshots, "ipc:///run/pygmy/snapshots");
     snprintf(expected, sizeof expected, "%s/catalog-1", self->folder);
     assert_string_equal(node->data, expected);
     node = config_node(config, "bridge-1");
@@ -315,8 +320,8 @@ static void test_a_bad_value_is_refused(void **state)
         refuse(*state, bad[i].line, bad[i].rest);
 
     static const char *const endpoints[] = {
-        "tcp://h", "tcp://h:0",    "tcp://h:65536", "tcp://:80",  "tcp://h:8x",  "h:80",
-        "ipc://",  "tcp://::1:80", "tcp://[x]:80",  "inproc://x", "tcp://a b:80"};
+        "tcp://h", "tcp://h:0",    "tcp://h:65536", "tcp://:80",  "tcp://h:8x",   "h:80",
+        "ipc://",  "tcp://::1:80", "tcp://[x]:80",  "inproc://x", "tcp://a b:80", "ipc://a b"};
     char text[512];
     for (size_t i = 0; i < sizeof endpoints / sizeof endpoints[0]; i++) {
         char rest[256];
@@ -329,13 +334,68 @@ static void test_a_bad_value_is_refused(void **state)
     }
 }
 
+/* Consensus has its periods from the configuration: each in its range, and time for two heartbeats
+ * to be lost. */
+static void test_the_periods_of_consensus_are_bounded(void **state)
+{
+    const struct fixture *self = *state;
+    static const struct {
+        const char *election, *heartbeat;
+        const char *why; /* NULL: they are good */
+        unsigned line;
+    } cases[] = {
+        {"300", "50", NULL, 0},
+        {"15", "5", NULL, 0},
+        {"5000", "1666", NULL, 0},
+        {"5001", "5",
+         "cluster/election_ms: \"5001\" is not good, it must be a whole number of "
+         "milliseconds from 5 to 5000",
+         3},
+        {"300", "4",
+         "cluster/heartbeat_ms: \"4\" is not good, it must be a whole number of "
+         "milliseconds from 5 to 5000",
+         4},
+        {"300", "5ms",
+         "cluster/heartbeat_ms: \"5ms\" is not good, it must be a whole number of "
+         "milliseconds from 5 to 5000",
+         4},
+        {"300", "101",
+         "cluster/heartbeat_ms: \"101\" is more than a third of "
+         "cluster/election_ms, 300",
+         4},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[512], rest[256];
+        snprintf(text, sizeof text,
+                 "cluster\n    uuid = 0123456789abcdef0123456789abcdef\n    election_ms = %s\n"
+                 "    heartbeat_ms = %s\nbrokers\n    b\n        bus = tcp://127.0.0.1:8090\n",
+                 cases[i].election, cases[i].heartbeat);
+        if (cases[i].why != NULL) {
+            snprintf(rest, sizeof rest, ":%u: %s", cases[i].line, cases[i].why);
+            refuse(self, text, rest);
+            continue;
+        }
+        struct config *config = load(self, text, NULL);
+        assert_int_equal(config->election_ms, strtoul(cases[i].election, NULL, 10));
+        assert_int_equal(config->heartbeat_ms, strtoul(cases[i].heartbeat, NULL, 10));
+        config_destroy(&config);
+    }
+    /* An election timeout alone may be too short for the heartbeat that nobody set. */
+    refuse(self,
+           "cluster\n    uuid = 0123456789abcdef0123456789abcdef\n    election_ms = 44\n"
+           "brokers\n    b\n        bus = tcp://127.0.0.1:8090\n",
+           ":1: cluster/heartbeat_ms: \"15\" is more than a third of cluster/election_ms, 44");
+}
+
 /* Ids are unique in a group; addresses and data directories are unique at all. */
 static void test_what_must_differ_is_compared(void **state)
 {
     const struct fixture *self = *state;
 
 #define REPLICA(name, id, data, port)                                                              \
-    "    " name "\n        id = " id "\n        data = " data "\n        peer = tcp://h:" port "\n"
+    "    " name "\n        id = " id "\n        data = " data "\n        peer = tcp://h:" port     \
+    "\n        snapshots = tcp://h:1" port "\n"
     struct config *config =
         load(self,
              HEAD "catalogs\n" REPLICA("c-1", "1", "a", "1")
@@ -343,11 +403,13 @@ static void test_what_must_differ_is_compared(void **state)
              NULL);
     config_destroy(&config);
     refuse(self, HEAD "catalogs\n" REPLICA("c-1", "1", "a", "1") REPLICA("c-2", "1", "b", "2"),
-           ":12: catalogs/c-2/id: \"1\" is also that of catalogs/c-1/id");
+           ":13: catalogs/c-2/id: \"1\" is also that of catalogs/c-1/id");
     refuse(self, HEAD "catalogs\n" REPLICA("c-1", "1", "a", "1") REPLICA("c-2", "2", "a", "2"),
-           ":13: catalogs/c-2/data: \"a\" is also that of catalogs/c-1/data");
+           ":14: catalogs/c-2/data: \"a\" is also that of catalogs/c-1/data");
     refuse(self, HEAD "catalogs\n" REPLICA("c-1", "1", "a", "1") REPLICA("c-2", "2", "b", "1"),
-           ":14: catalogs/c-2/peer: \"tcp://h:1\" is also that of catalogs/c-1/peer");
+           ":15: catalogs/c-2/peer: \"tcp://h:1\" is also that of catalogs/c-1/peer");
+    refuse(self, HEAD "catalogs\n" REPLICA("c-1", "1", "a", "1") REPLICA("c-2", "2", "b", "11"),
+           ":15: catalogs/c-2/peer: \"tcp://h:11\" is also that of catalogs/c-1/snapshots");
     refuse(self, HEAD "bridges\n    b\n        http = 127.0.0.1:8090\n",
            ":8: bridges/b/http: \"127.0.0.1:8090\" is also that of brokers/broker-1/bus");
 #undef REPLICA
@@ -475,6 +537,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_wrong_setting_is_an_error_by_line_and_key, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_a_bad_value_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_periods_of_consensus_are_bounded, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_what_must_differ_is_compared, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_an_unreadable_file_is_a_storage_error, set_up,
                                         tear_down),

@@ -168,7 +168,8 @@ static void write_config(struct fixture *self, const char *more)
                               "    secret = cluster.secret\n    log_level = debug\n"
                               "brokers\n    broker-1\n        bus = %s\n"
                               "catalogs\n    catalog-1\n        id = 1\n        data = data\n"
-                              "        peer = tcp://127.0.0.1:1\n%s",
+                              "        peer = tcp://127.0.0.1:1\n"
+                              "        snapshots = tcp://127.0.0.1:2\n%s",
                               self->broker->endpoint, more);
     files_write(self->config, text);
     free(text);
@@ -594,7 +595,8 @@ static void test_a_group_of_two_is_refused(void **state)
     struct fixture *self = *state;
 
     write_config(self, "    catalog-2\n        id = 2\n        data = data-2\n"
-                       "        peer = tcp://127.0.0.1:2\n");
+                       "        peer = tcp://127.0.0.1:3\n"
+                       "        snapshots = tcp://127.0.0.1:4\n");
     spawn(self, "--name", "catalog-2");
     assert_int_equal(wait_for_end(self), 1);
     assert_output(self, "a group has one member in this version");
