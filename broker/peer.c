@@ -68,6 +68,7 @@ struct peer_table *peer_table_new(uint64_t hash_seed)
 static void peer_free(struct peer *peer)
 {
     assert(list_empty(&peer->requests));
+    assert(list_empty(&peer->unserved));
     assert(list_empty(&peer->in_hand));
     assert(list_empty(&peer->parcels));
     assert(peer->service == NULL);
@@ -107,6 +108,7 @@ struct peer *peer_add(struct peer_table *self, struct frame *routing_id, int64_t
     frame_share(&peer->routing_id, routing_id);
     peer->key = peer_key_of(self, &peer->routing_id);
     list_init(&peer->requests);
+    list_init(&peer->unserved);
     list_init(&peer->in_hand);
     list_init(&peer->parcels);
     int rc = zhashx_insert(self->peers, &peer->key, peer);

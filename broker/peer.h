@@ -64,19 +64,23 @@ struct peer {
     struct list requests; /* struct request.client_link: all under way */
     size_t request_count;
     size_t request_bytes;
+    struct list unserved; /* struct request.unserved_link, oldest first: see router_unserved.c */
+    uint32_t unserved_cost;
 
     /* A worker's: */
     struct service *service;       /* NULL unless PEER_WORKER */
     struct list_link service_link; /* in service->workers */
     uint32_t credit;               /* how many requests it takes at once */
     uint32_t in_hand_count;
-    struct list in_hand;         /* struct request.place_link, oldest first */
-    bool leaving;                /* said GOING_AWAY */
-    bool resting;                /* answered NOT_LEADER just now */
-    int64_t rest_end_ms;         /* when .resting */
-    struct list_link rest_link;  /* in the router's list */
-    struct list_link ready_link; /* in service->ready when it has free credit */
-    uint32_t ready_level;        /* there, in which list */
+    struct list in_hand;        /* struct request.place_link, oldest first */
+    bool leaving;               /* said GOING_AWAY */
+    bool resting;               /* answered NOT_LEADER just now */
+    int64_t rest_end_ms;        /* when .resting */
+    struct list_link rest_link; /* in the router's list */
+
+    /* A worker's in service->ready, by free credit; a client's in router->unserved, by cost. */
+    struct list_link rank_link;
+    uint32_t rank;
 
     struct list parcels;          /* struct parcel: to be sent at the end of the turn */
     struct list_link parcel_link; /* in the router's list when there are parcels */

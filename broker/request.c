@@ -148,6 +148,7 @@ void request_delete(struct request_table *self, struct request **request_p)
     assert(self->slots[at].request == request);
     assert(!list_linked(&request->client_link));
     assert(!list_linked(&request->place_link));
+    assert(!list_linked(&request->unserved_link));
     assert(!list_linked(&request->timer.link));
     self->count--;
     self->bytes -= request->bytes;

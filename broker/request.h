@@ -46,8 +46,10 @@ struct request {
     struct wheel_timer timer;
     struct list_link client_link; /* in client->requests */
     struct list_link place_link;  /* in its lane, or in worker->in_hand */
-    struct body body;             /* kept for another attempt */
-    size_t bytes;                 /* that it counts for, whatever becomes of the body */
+    struct list_link
+        unserved_link; /* in client->unserved: WAITING, accepted with nobody to serve it */
+    struct body body;  /* kept for another attempt */
+    size_t bytes;      /* that it counts for, whatever becomes of the body */
     struct bytes_writer
         collected; /* parts of the answer, for a client that takes only whole ones */
 };

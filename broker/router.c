@@ -28,6 +28,7 @@ static struct router_limits router_limits_of(const struct router_limits *limits)
         .client_bytes = limit_or(limits->client_bytes, BROKER_CLIENT_BYTES_MAX),
         .service_requests = limit_or(limits->service_requests, BROKER_SERVICE_REQUESTS_MAX),
         .service_bytes = limit_or(limits->service_bytes, BROKER_SERVICE_BYTES_MAX),
+        .unserved = (uint32_t)limit_or(limits->unserved, BROKER_UNSERVED_MAX),
     };
 }
 
@@ -78,6 +79,7 @@ void router_destroy(struct router **self_p)
         while ((peer = peer_first(self->peers, (enum peer_class) class)) != NULL)
             member_forget(self, &peer);
     }
+    ranking_close(&self->unserved);
     peer_table_destroy(&self->peers);
     service_table_destroy(&self->services);
     request_table_destroy(&self->requests);

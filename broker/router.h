@@ -7,8 +7,8 @@
  *   while (router_next(router, &action))                     ... then carry out what follows
  *
  * Parts: router_intake.c reads what peers say, router_member.c keeps who is there,
- * router_dispatch.c takes requests from acceptance to answer, router.c holds them together;
- * router_state.h is theirs alone.
+ * router_dispatch.c takes requests from acceptance to answer, router_unserved.c bounds those that
+ * nobody serves, router.c holds them together; router_state.h is theirs alone.
  *
  * Invariants
  *   R1  each request that was accepted ends exactly once: by an answer to its client, by the
@@ -21,6 +21,8 @@
  *       been attempted; at most ATTEMPTS_MAX workers are lost with it.
  *   R6  nothing a peer sends is asserted on, and no step of its own costs more than the message.
  *   R7  everything held has a bound (limits.h) and at the bound an answer.
+ *   R8  what waits for services that nobody serves takes no memory to speak of, and nobody's place:
+ *       it has a bound of its own, and at it the oldest request of the client with most goes.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_BROKER_ROUTER_H
@@ -46,6 +48,7 @@ struct router_limits {
     size_t client_bytes;     /* BROKER_CLIENT_BYTES_MAX */
     size_t service_requests; /* BROKER_SERVICE_REQUESTS_MAX */
     size_t service_bytes;    /* BROKER_SERVICE_BYTES_MAX */
+    uint32_t unserved;       /* BROKER_UNSERVED_MAX, which is also the most */
 };
 
 struct router_options {
@@ -131,6 +134,8 @@ enum router_result {
     X(COUNT_SILENT, "silent", "Requests of plain clients that ended without an answer")            \
     X(COUNT_EXPIRED_PEERS, "heartbeat_misses", "Peers gone because they were silent")              \
     X(COUNT_LOST_PEERS, "lost_peers", "Peers gone because sending to them failed")                 \
+    X(COUNT_UNSERVED, "unserved_refused",                                                          \
+      "Requests given up, too many wait for nobody's services")                                    \
     X(COUNT_READY_REFUSED, "ready_refused", "Workers refused")                                     \
     X(COUNT_PEERS_REFUSED, "peers_refused", "Connections refused at the bound")                    \
     X(COUNT_NOTES_DROPPED, "notes_dropped", "Events that were not logged")

@@ -16,6 +16,10 @@ static void check_request(const struct request *request)
     assert(request->attempts <= ATTEMPTS_MAX);
     if (request->state == REQUEST_WAITING)
         assert(request->client != NULL);
+    if (list_linked(&request->unserved_link)) {
+        assert(request->state == REQUEST_WAITING);
+        assert(request->attempts == 0);
+    }
     if (request->state == REQUEST_ABANDONED) {
         assert(request->client == NULL);
         assert(!request->worker->extension);
@@ -64,6 +68,20 @@ static void check_client(const struct router *self, const struct peer *peer)
     assert(count == 0 || peer->role == PEER_CLIENT);
 }
 
+static uint32_t check_unserved(const struct peer *peer)
+{
+    uint32_t cost = 0;
+    for (const struct list_link *link = list_first(&peer->unserved); link != NULL;
+         link = list_after(&peer->unserved, link)) {
+        const struct request *request = LIST_OBJECT(link, struct request, unserved_link);
+        assert(request->client == peer);
+        cost += unserved_cost(request);
+    }
+    assert(cost == peer->unserved_cost);
+    assert(cost == 0 || (list_linked(&peer->rank_link) && peer->rank == cost));
+    return cost;
+}
+
 static void check_worker(const struct peer *peer)
 {
     size_t count = 0;
@@ -75,8 +93,8 @@ static void check_worker(const struct peer *peer)
     assert(count == peer->in_hand_count);
     assert((peer->role == PEER_WORKER) == (peer->service != NULL));
     assert((peer->role == PEER_WORKER) == list_linked(&peer->service_link));
-    assert(list_linked(&peer->ready_link) ==
-           (peer->role == PEER_WORKER && member_free_credit(peer) > 0));
+    assert(list_linked(&peer->rank_link) ==
+           (peer->role == PEER_WORKER ? member_free_credit(peer) > 0 : peer->unserved_cost > 0));
     if (peer->role == PEER_WORKER) {
         assert(peer->resting == list_linked(&peer->rest_link));
         assert(peer->credit <= CREDIT_MAX);
@@ -91,6 +109,7 @@ static void check_worker(const struct peer *peer)
 static void check_peers(const struct router *self)
 {
     size_t count = 0, doomed = 0;
+    uint32_t unserved = 0;
     for (int class = 0; class < PEER_CLASS_COUNT; class ++) {
         int64_t heard_ms = 0;
         for (const struct peer *peer = peer_first(self->peers, (enum peer_class) class);
@@ -100,6 +119,7 @@ static void check_peers(const struct router *self)
             assert(list_empty(&peer->parcels) != list_linked(&peer->parcel_link));
             assert((peer->class == PEER_CLASS_IDLE) != list_linked(&peer->sent_link));
             check_client(self, peer);
+            unserved += check_unserved(peer);
             check_worker(peer);
             count++;
             doomed += peer->doomed;
@@ -107,6 +127,9 @@ static void check_peers(const struct router *self)
     }
     assert(count == peer_table_count(self->peers));
     assert(count - doomed <= self->limits.peers);
+    /* R8 */
+    assert(unserved == self->unserved_cost);
+    assert(unserved <= self->limits.unserved);
 }
 
 static void check_services(struct router *self)
@@ -122,9 +145,10 @@ static void check_services(struct router *self)
         assert(workers == service->worker_count);
         assert(in_hand == service->in_hand_count);
         /* R4 */
-        assert(service->queue.count == 0 || ready_best(&service->ready) == NULL);
+        assert(service->queue.count == 0 || ranking_first(&service->ready) == NULL);
         assert(list_linked(&service->idle_link) ==
                (workers == 0 && in_hand == 0 && service->queue.count == 0));
+        assert(service->had_worker || service->queue.count > 0);
     }
     assert(service_table_count(self->services) <= self->limits.services);
 }

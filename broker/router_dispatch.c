@@ -100,7 +100,7 @@ static void dispatch_give_up(struct router *self, const struct request *request,
     dispatch_post_error(self, request->client, request->correlation, code);
 }
 
-static void dispatch_fail(struct router *self, struct request *request, int code)
+void dispatch_fail(struct router *self, struct request *request, int code)
 {
     dispatch_give_up(self, request, code);
     dispatch_finish(self, request);
@@ -130,7 +130,7 @@ static void dispatch_take_back(struct request *request)
     worker->in_hand_count--;
     request->service->in_hand_count--;
     request->worker = NULL;
-    ready_put(&request->service->ready, worker, member_free_credit(worker));
+    ranking_put(&request->service->ready, worker, member_free_credit(worker));
 }
 
 void dispatch_finish(struct router *self, struct request *request)
@@ -140,6 +140,7 @@ void dispatch_finish(struct router *self, struct request *request)
         self->abandoned_count--;
     if (request->lane != NULL)
         queue_remove(&service->queue, request);
+    unserved_leave(self, request);
     dispatch_take_back(request);
     dispatch_detach_client(request);
     list_remove(&request->place_link);
@@ -173,6 +174,7 @@ static void dispatch_set_deadline(struct router *self, struct request *request, 
 static void dispatch_hand(struct router *self, struct request *request, struct peer *worker)
 {
     assert(member_free_credit(worker) > 0);
+    unserved_leave(self, request);
     request_renew(self->requests, request);
     request->state = REQUEST_IN_HAND;
     request->worker = worker;
@@ -180,7 +182,7 @@ static void dispatch_hand(struct router *self, struct request *request, struct p
     list_add_last(&worker->in_hand, &request->place_link);
     worker->in_hand_count++;
     request->service->in_hand_count++;
-    ready_put(&request->service->ready, worker, member_free_credit(worker));
+    ranking_put(&request->service->ready, worker, member_free_credit(worker));
     /* A plain client's request expires in the queue; a worker that has it may take its time. */
     if (!request->client->extension && request->attempts == 1)
         dispatch_set_deadline(self, request, self->now_ms + REQUEST_DEADLINE_MS_MAX);
@@ -199,7 +201,7 @@ static void dispatch_expire_waiting(struct router *self, struct request *request
 void dispatch_pump(struct router *self, struct service *service)
 {
     struct peer *worker;
-    while (service->queue.count > 0 && (worker = ready_best(&service->ready)) != NULL) {
+    while (service->queue.count > 0 && (worker = ranking_first(&service->ready)) != NULL) {
         struct request *request = queue_pop(&service->queue);
         if (request->deadline_ms <= self->now_ms)
             dispatch_expire_waiting(self, request);
@@ -283,9 +285,20 @@ static int dispatch_admit(const struct router *self, const struct peer *client,
         return ERR_NO_SERVICE;
     if (!dispatch_fits(self, client, bytes))
         return ERR_QUEUE_FULL;
-    if (ready_best(&service->ready) == NULL && !dispatch_queue_fits(self, service, bytes))
+    if (ranking_first(&service->ready) == NULL && !dispatch_queue_fits(self, service, bytes))
         return ERR_QUEUE_FULL;
     return 0;
+}
+
+/* It waits for a service that nobody serves: not for long if its client can be told, and as one of
+ * few. */
+static void dispatch_forbear(struct router *self, struct request *request)
+{
+    if (request->client->extension && self->start_grace_end_ms < request->deadline_ms) {
+        request->forbearing = true;
+        wheel_set(self->wheel, &request->timer, self->start_grace_end_ms);
+    }
+    unserved_enter(self, request);
 }
 
 void dispatch_accept(struct router *self, struct peer *client, struct ask *ask)
@@ -309,23 +322,22 @@ void dispatch_accept(struct router *self, struct peer *client, struct ask *ask)
         if (rc == ERR_QUEUE_FULL)
             router_tell(self, NOTE_QUEUE_FULL, client, service->name, service->queue.count);
         dispatch_refuse(self, client, ask, rc);
+        if (service != NULL)
+            service_settle(self->services, service);
         return;
     }
     struct request *request = dispatch_new(self, client, ask);
     request->service = service;
-    struct peer *worker = ready_best(&service->ready);
+    struct peer *worker = ranking_first(&service->ready);
     if (worker != NULL) {
         dispatch_hand(self, request, worker);
         service_settle(self->services, service);
         return;
     }
     body_settle(&request->body);
-    if (client->extension && !service_promising(service, self->now_ms) &&
-        self->start_grace_end_ms < request->deadline_ms) {
-        request->forbearing = true;
-        wheel_set(self->wheel, &request->timer, self->start_grace_end_ms);
-    }
     dispatch_wait(self, request, false);
+    if (!service_promising(service, self->now_ms))
+        dispatch_forbear(self, request);
 }
 
 /* ---- From a worker ---------------------------------------------------- */

@@ -55,7 +55,7 @@ void member_set_credit(struct router *self, struct peer *worker, uint32_t credit
     if (bounded == worker->credit && !worker->leaving)
         return;
     worker->credit = bounded;
-    ready_put(&worker->service->ready, worker, member_free_credit(worker));
+    ranking_put(&worker->service->ready, worker, member_free_credit(worker));
     if (more)
         dispatch_pump(self, worker->service);
 }
@@ -82,7 +82,7 @@ static void member_worker_leave(struct router *self, struct peer *worker)
     struct service *service = worker->service;
     assert(service != NULL);
     worker->leaving = true;
-    ready_put(&service->ready, worker, 0);
+    ranking_put(&service->ready, worker, 0);
     list_remove(&worker->rest_link);
     list_remove(&worker->service_link);
     if (--service->worker_count == 0)
@@ -209,7 +209,7 @@ static void member_wake_resting(struct router *self)
             return;
         list_remove(link);
         worker->resting = false;
-        ready_put(&worker->service->ready, worker, member_free_credit(worker));
+        ranking_put(&worker->service->ready, worker, member_free_credit(worker));
         dispatch_pump(self, worker->service);
     }
 }

@@ -31,7 +31,9 @@ struct router {
     struct service_table *services;
     struct request_table *requests;
     struct wheel *wheel;
-    size_t abandoned_count; /* of the requests, see request.h */
+    size_t abandoned_count;  /* of the requests, see request.h */
+    struct ranking unserved; /* clients with such requests, by what these cost */
+    uint32_t unserved_cost;  /* of all of them, see router_unserved.c */
 
     struct list outgoing; /* struct peer.parcel_link: have parcels */
     struct list resting;  /* struct peer.rest_link, by .rest_end_ms */
@@ -118,7 +120,18 @@ void dispatch_drain(struct router *self);
 void dispatch_stop(struct router *self);
 /* The answer to a ROUTER_ASK; @body is taken over. */
 void dispatch_local_reply(struct router *self, uint64_t id, int code, struct body *body);
+/* End a request with an error. */
+void dispatch_fail(struct router *self, struct request *request, int code);
 /* Free a request wherever it is. No answer is given. */
 void dispatch_finish(struct router *self, struct request *request);
+
+/* router_unserved.c */
+
+/* What a request counts for there. */
+uint32_t unserved_cost(const struct request *request);
+/* A request begins to wait for a service that nobody serves. Others may have to go, or itself. */
+void unserved_enter(struct router *self, struct request *request);
+/* It waits no longer. Nothing happens to one that was not among them. */
+void unserved_leave(struct router *self, struct request *request);
 
 #endif

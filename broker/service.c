@@ -72,7 +72,7 @@ static void service_delete(struct service_table *self, struct service *service)
     assert(service->in_hand_count == 0);
     list_remove(&service->idle_link);
     zhashx_delete(self->services, service->name);
-    ready_close(&service->ready);
+    ranking_close(&service->ready);
     queue_close(&service->queue);
     frame_close(&service->name_frame);
     free(service);
@@ -141,7 +141,6 @@ struct service *service_obtain(struct service_table *self, const char *name, siz
     int rc = zhashx_insert(self->services, service->name, service);
     assert(rc == 0);
     (void)rc;
-    service_settle(self, service);
     return service;
 }
 
@@ -149,7 +148,9 @@ void service_settle(struct service_table *self, struct service *service)
 {
     const bool idle =
         service->worker_count == 0 && service->queue.count == 0 && service->in_hand_count == 0;
-    if (idle && !list_linked(&service->idle_link))
+    if (idle && !service->had_worker)
+        service_delete(self, service);
+    else if (idle && !list_linked(&service->idle_link))
         list_add_last(&self->idle, &service->idle_link);
     else if (!idle)
         list_remove(&service->idle_link);

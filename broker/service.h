@@ -12,7 +12,7 @@
 #include "broker/bus/limits.h"
 #include "broker/list.h"
 #include "broker/queue.h"
-#include "broker/ready.h"
+#include "broker/ranking.h"
 
 /* What a metric's label says of a service: never what a peer sent. X(name, label) */
 #define SERVICE_CLASSES(X)                                                                         \
@@ -40,10 +40,10 @@ struct service {
     size_t worker_count;
     bool had_worker;        /* ever */
     int64_t worker_left_ms; /* when the last one left; 0 while there are any */
-    struct ready ready;
+    struct ranking ready;
     struct queue queue;
     size_t in_hand_count;       /* requests with workers */
-    struct list_link idle_link; /* linked: no worker, nothing waiting, nothing in hand */
+    struct list_link idle_link; /* linked: had workers, now none, nothing waiting or in hand */
 };
 
 /* A name of a service: 1 to SERVICE_NAME_BYTES_MAX printable ASCII characters. */
@@ -63,10 +63,13 @@ size_t service_table_count(const struct service_table *self);
 /* The service of that name (valid), or NULL. */
 struct service *service_find(const struct service_table *self, const char *name, size_t size);
 /* The same, made when there is none; at the bound the one that has been idle longest gives way,
- * unless it had a worker within SERVICE_GRACE_MS of @now_ms. NULL when none may. */
+ * unless it had a worker within SERVICE_GRACE_MS of @now_ms. NULL when none may. What it is made for
+ * comes next, or service_settle(). */
 struct service *service_obtain(struct service_table *self, const char *name, size_t size,
                                int64_t now_ms);
-/* Note that it became idle, or did not. To be called after each change of workers and requests. */
+/* Note that it became idle, or did not. To be called after each change of workers and requests. A
+ * service that is idle and never had a worker is no more than a name that somebody made up: it is
+ * freed. */
 void service_settle(struct service_table *self, struct service *service);
 /* Whether it has a worker, or had one within SERVICE_GRACE_MS. */
 bool service_promising(const struct service *self, int64_t now_ms);

@@ -385,12 +385,14 @@ def test_raw_bytes_on_the_port_hurt_nobody(broker):
 def test_a_client_that_sends_everything_before_it_reads(broker):
     """The asynchronous client of the guide: nothing is lost, nobody blocks."""
     count = 20000
+    worker = Worker(broker.endpoint, b"echo", credit=64)
+    wait_served(broker, b"echo")
     client = PlainClient(broker.endpoint)
     client.socket.setsockopt(zmq.SNDHWM, 0)
     for index in range(count):
         client.ask(b"echo", b"%d" % index)
-    # Not before: it could not beat while the client sends.
-    worker = Worker(broker.endpoint, b"echo", credit=64)
+        if index % 1000 == 0:
+            worker.beat()
     answered = 0
     while answered < count:
         records = worker.records()
@@ -400,14 +402,18 @@ def test_a_client_that_sends_everything_before_it_reads(broker):
         assert client.answer(b"echo") == ([b"%d" % index], True)
 
 
-def test_requests_to_nobody_are_bounded(broker):
-    """100,000 requests for a service that does not exist: they expire, and memory is bounded."""
+def test_requests_that_nobody_takes_are_bounded(broker):
+    """150,000 requests for a service whose worker takes none: they wait, and memory is bounded."""
+    worker = Worker(broker.endpoint, b"idle", credit=0)
+    wait_served(broker, b"idle")
     client = PlainClient(broker.endpoint)
     client.socket.setsockopt(zmq.SNDHWM, 0)
-    for _ in range(150000):
-        client.ask(b"nobody", b"x" * 100)
+    for index in range(150000):
+        client.ask(b"idle", b"x" * 100)
+        if index % 1000 == 0:
+            worker.beat()
     wait_until(lambda: broker.counter("silent") > 0, 20)
-    queued = [s["queued"] for s in broker.status()["services"] if s["name"] == "nobody"]
+    queued = [s["queued"] for s in broker.status()["services"] if s["name"] == "idle"]
     assert queued == [128 * 1024]
     if not os.environ.get("PYGMY_SAN"):
         assert broker.resident_bytes() < 250e6

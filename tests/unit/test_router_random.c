@@ -322,7 +322,8 @@ static struct router *new_router(int64_t now_ms)
                                                           .client_requests = 50,
                                                           .client_bytes = 8000,
                                                           .service_requests = 100,
-                                                          .service_bytes = 9000}},
+                                                          .service_bytes = 9000,
+                                                          .unserved = 20}},
                       now_ms);
 }
 
@@ -362,6 +363,7 @@ static void run(uint64_t seed, long steps)
     assert_true(router_count(chaos.router, COUNT_LATE) > 0);
     assert_true(router_count(chaos.router, COUNT_MALFORMED) > 0);
     assert_true(router_count(chaos.router, COUNT_NOT_LEADER) > 0);
+    assert_true(router_count(chaos.router, COUNT_UNSERVED) > 0);
     assert_true(router_result(chaos.router, SERVICE_OTHER, RESULT_EXPIRED) > 0);
     assert_true(router_result(chaos.router, SERVICE_OTHER, RESULT_TIMEOUT) > 0);
     router_destroy(&chaos.router);
