@@ -46,17 +46,16 @@ struct peer_message {
     uint64_t from; /* replica ids */
     uint64_t to;
     uint64_t start_id; /* of the sender's process: random, at each start another */
-    replica_term
-        term; /* the sender's, but in answers to a vote before the vote: see raft_guard.h */
+    replica_term term; /* the sender's; in answers to a vote before the vote see raft_guard.h */
     union {
         struct {
             replica_index prev_index; /* of the entry before the first one */
             replica_term prev_term;
             replica_index commit_index;
             size_t count; /* of the entries; 0: a heartbeat */
-            struct shared_entry *
-                *entries; /* held; NULL though count > 0, only from consensus_next():
-                                            * they are on the disk, to be filled in by the sender */
+            /* Each held. NULL though there are some, only from consensus_next(): they are on the
+             * disk, to be filled in by the sender. */
+            struct shared_entry **entries;
         } append;
         struct {
             replica_index rejected; /* the refused prev_index; 0: appended */
