@@ -11,8 +11,8 @@
  *   consensus_receive(consensus, &message, now_ms);          ... or any other event
  *   while (consensus_next(consensus, &action))               ... then carry out what follows, in order
  *
- * All actions are to be taken before the next event goes in (asserted). Afterwards a timer is to be
- * set to consensus_deadline_ms().
+ * All actions are to be taken before the next event goes in (asserted), those of consensus_new() too.
+ * Afterwards a timer is to be set to consensus_deadline_ms().
  *
  * Invariants
  *   C1  no message leaves before the term and the vote that it speaks of are durable: the driver
@@ -57,6 +57,7 @@ struct consensus_start {
     size_t count;                         /* of the entries */
     const replica_term *terms;            /* of each */
     int64_t last_log_time_ms;             /* of the last entry, or of the snapshot */
+    int64_t last_wall_ms;                 /* of the last entry, 0: not known; for people only */
     size_t membership_count;              /* entries of the kind LOG_ENTRY_MEMBERSHIP in the log */
     struct shared_entry *const *memberships; /* they themselves, in order; borrowed */
 };
@@ -64,9 +65,13 @@ struct consensus_start {
 enum consensus_role { CONSENSUS_FOLLOWER, CONSENSUS_CANDIDATE, CONSENSUS_LEADER };
 
 enum consensus_action_kind {
-    /* Make .write durable, in the order of these actions, and then say consensus_persisted(). */
+    /* Make .write durable, in the order of these actions, and then say consensus_persisted(). One
+     * that comes after CONSENSUS_INSTALL is made after the installation; those that came before it
+     * are to be reported before consensus_snapshot_installed() (asserted). */
     CONSENSUS_WRITE,
-    /* Send .message (taken over). It may be lost. */
+    /* Send .message (taken over). It may be lost. A PEER_APPEND with a count but without entries is
+     * filled in before the next event, from the disk (all are durable, and this replica leads in
+     * the message's term), then cut to size by consensus_split_append(). */
     CONSENSUS_SEND,
     /* Entries up to .commit are committed: apply them when they are durable here
      * (consensus_durable_index) and no snapshot is being installed. */
@@ -76,7 +81,9 @@ enum consensus_action_kind {
     CONSENSUS_ROLE,
     /* The membership in force is another: connect to who is new, forget who is gone. */
     CONSENSUS_MEMBERS,
-    /* Fetch .fetch.snapshot from .fetch.from and then say consensus_snapshot_fetched(). */
+    /* Fetch .fetch.snapshot from .fetch.from and then say consensus_snapshot_fetched(). While it is
+     * offered it is asked for again after snapshot_retry_ms: who is at it already goes on, who has
+     * failed begins anew. Another snapshot takes the place of the one that was asked for. */
     CONSENSUS_FETCH,
     /* The fetched snapshot takes the place of the state and of the log: replace both durably, as
      * one, and then say consensus_snapshot_installed(). Nothing is applied meanwhile. */
@@ -160,7 +167,9 @@ void consensus_snapshot_installed(struct consensus *self, int64_t now_ms);
 
 /* Membership, on the leader. Each returns 0 (the entry is submitted, at *index) or ERR_NOT_LEADER,
  * ERR_BUSY (another change is under way, or C4), ERR_INVALID (no such member, or it is there
- * already, or the last voter), ERR_UNAVAILABLE (a voter-to-be is too far behind). */
+ * already, MEMBERS_MAX, the last voter, or this leader itself, which hands over first),
+ * ERR_UNAVAILABLE (a voter-to-be is too far behind). A promotion first lets the learner catch up: it
+ * returns ERR_UNAVAILABLE meanwhile, and the caller repeats it. */
 int consensus_add(struct consensus *self, uint64_t id, const char *address, replica_index *index,
                   int64_t now_ms); /* as a learner */
 int consensus_promote(struct consensus *self, uint64_t id, replica_index *index, int64_t now_ms);
@@ -176,6 +185,10 @@ int consensus_transfer(struct consensus *self, uint64_t id, int64_t now_ms);
 bool consensus_next(struct consensus *self, struct consensus_action *action);
 /* Let go of what an action holds that was not taken over. */
 void consensus_action_close(struct consensus_action *action);
+/* Cut a PEER_APPEND whose entries are there so that it takes PEER_BYTES_MAX at most. What is beyond
+ * becomes @rest, a message of the same kind for the same member, which may itself be too long.
+ * Returns false when nothing is. */
+bool consensus_split_append(struct peer_message *message, struct peer_message *rest);
 /* When consensus_tick() is due: at least 1 ms after the last event. */
 int64_t consensus_deadline_ms(const struct consensus *self);
 
