@@ -89,7 +89,7 @@ SUFFIX = $(if $(SAN),.$(SAN))
 
 pkg = $(shell $(PKG_CONFIG) $(1) $(2) 2>/dev/null)
 MODULE_CFLAGS := $(call pkg,--cflags,$(MODULES))
-MODULE_LIBS   := $(call pkg,--libs,$(MODULES))
+MODULE_LIBS   := $(call pkg,--libs,$(MODULES)) $(call pkg,--libs,raft)
 CMOCKA_LIBS   := $(call pkg,--libs,cmocka)
 CMOCKA_LIBS   := $(if $(CMOCKA_LIBS),$(CMOCKA_LIBS),-lcmocka)
 
