@@ -57,6 +57,9 @@
  * stormed by all at the same instant. */
 #define RECONNECT_MS_MIN 50
 #define RECONNECT_MS_MAX 1000
+/* The same of a worker, of which a store has few: what is asked of a broker that is started again
+ * waits for its workers. */
+#define RECONNECT_WORKER_MS_MAX 200
 /* High-water marks, in messages: a few batches under way are enough to keep both ends busy; what
  * waits beyond them waits with us, where it can be counted, coalesced and expire. */
 #define LINK_MESSAGES_MAX 256

@@ -227,13 +227,14 @@ void bus_link_send_soon(struct bus_link *self)
 
 /* ---- Connecting ------------------------------------------------------- */
 
-int64_t bus_link_pause_ms(size_t failure_count, uint32_t random)
+int64_t bus_link_pause_ms(char side, size_t failure_count, uint32_t random)
 {
+    int64_t bound_max = side == 'W' ? RECONNECT_WORKER_MS_MAX : RECONNECT_MS_MAX;
     int64_t bound = 2 * RECONNECT_MS_MIN;
-    for (size_t i = 0; i < failure_count && bound < RECONNECT_MS_MAX; i++)
+    for (size_t i = 0; i < failure_count && bound < bound_max; i++)
         bound *= 2;
-    if (bound > RECONNECT_MS_MAX)
-        bound = RECONNECT_MS_MAX;
+    if (bound > bound_max)
+        bound = bound_max;
     return RECONNECT_MS_MIN + random % (bound - RECONNECT_MS_MIN + 1);
 }
 
@@ -291,7 +292,8 @@ static void link_lose(struct bus_link *self, int64_t now_ms)
     self->endpoint_index = (self->endpoint_index + 1) % self->endpoint_count;
     size_t rounds = self->failure_count / self->endpoint_count;
     bool pause = self->failure_count % self->endpoint_count == 0;
-    self->retry_ms = pause ? now_ms + bus_link_pause_ms(rounds - 1, link_random()) : now_ms;
+    self->retry_ms =
+        pause ? now_ms + bus_link_pause_ms(self->side, rounds - 1, link_random()) : now_ms;
     self->owner->lost(self->arg);
     link_arm(self);
 }

@@ -20,31 +20,36 @@ static void test_a_pause_is_bounded(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
         for (size_t j = 0; j < sizeof draws / sizeof draws[0]; j++) {
-            int64_t pause_ms = bus_link_pause_ms(counts[i], draws[j]);
+            int64_t pause_ms = bus_link_pause_ms('C', counts[i], draws[j]);
             assert_true(pause_ms >= RECONNECT_MS_MIN && pause_ms <= RECONNECT_MS_MAX);
+            pause_ms = bus_link_pause_ms('W', counts[i], draws[j]);
+            assert_true(pause_ms >= RECONNECT_MS_MIN && pause_ms <= RECONNECT_WORKER_MS_MAX);
         }
 }
 
 /* The longest pause that is drawn at a number of failures. */
-static int64_t longest(size_t failure_count)
+static int64_t longest(char side, size_t failure_count)
 {
     int64_t longest_ms = 0;
     for (uint32_t draw = 0; draw < 4000; draw++) {
-        int64_t pause_ms = bus_link_pause_ms(failure_count, draw);
+        int64_t pause_ms = bus_link_pause_ms(side, failure_count, draw);
         longest_ms = pause_ms > longest_ms ? pause_ms : longest_ms;
     }
     return longest_ms;
 }
 
 /* The bound doubles with each failure: a broker that is started again within 200 ms is found soon,
- * one that stays away is asked once a second. */
+ * one that stays away is asked once a second, by workers more often. */
 static void test_the_bound_doubles_with_each_failure(void **state)
 {
     static const int64_t expected_ms[] = {100, 200, 400, 800, 1000, 1000};
 
     (void)state;
     for (size_t i = 0; i < sizeof expected_ms / sizeof expected_ms[0]; i++)
-        assert_int_equal(longest(i), expected_ms[i]);
+        assert_int_equal(longest('C', i), expected_ms[i]);
+    assert_int_equal(longest('W', 0), 100);
+    assert_int_equal(longest('W', 1), RECONNECT_WORKER_MS_MAX);
+    assert_int_equal(longest('W', 2), RECONNECT_WORKER_MS_MAX);
 }
 
 int main(void)
