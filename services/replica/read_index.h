@@ -37,7 +37,8 @@ struct read_index_view {
     int64_t now_ms;
 };
 
-/* Where messages and confirmed reads go. Both may be called from within any event. */
+/* Where messages and confirmed reads go. Both may be called from within any event, a read's
+ * confirmation even before read_index_ask() has returned its ticket; they must not call back. */
 struct read_index_sink {
     void *arg;
     void (*send)(void *arg, struct peer_message *message); /* taken over; from, to, term are set */
@@ -48,7 +49,7 @@ struct read_index_sink {
 struct read_index *read_index_new(const struct read_index_sink *sink);
 void read_index_destroy(struct read_index **self_p);
 
-/* A read arrived here. Returns its ticket. */
+/* A read arrived here. Returns its ticket: rising by 1 from 1. */
 uint64_t read_index_ask(struct read_index *self, const struct read_index_view *view);
 /* PEER_ROUND, PEER_ROUND_RESULT, PEER_READ or PEER_READ_RESULT came. It is borrowed. */
 void read_index_receive(struct read_index *self, const struct peer_message *message,
