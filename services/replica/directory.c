@@ -81,6 +81,20 @@ int directory_refuse(int code, char **error)
     return code;
 }
 
+bool directory_holds_log(const char *path)
+{
+    char *log = zsys_sprintf("%s/" DIRECTORY_LOG, path);
+    bool there = access(log, F_OK) == 0;
+
+    free(log);
+    return there;
+}
+
+const char *directory_path(const struct directory *self)
+{
+    return self->path;
+}
+
 char *directory_file(const struct directory *self, const char *name)
 {
     return zsys_sprintf("%s/%s", self->path, name);
@@ -161,15 +175,6 @@ static int directory_lock(struct directory *self, char **error)
     return result;
 }
 
-/* Whether a file of that name is there. */
-static bool directory_has(const struct directory *self, const char *name)
-{
-    char *path = directory_file(self, name);
-    bool there = access(path, F_OK) == 0;
-    free(path);
-    return there;
-}
-
 /* Write the identity, into a directory whose own name is durable: whoever made it may have died
  * before it was. */
 static int directory_write_identity(const struct directory *self, const char *path, char **error)
@@ -192,7 +197,7 @@ static int directory_identify(struct directory *self, char **error)
                               self->path, path);
     } else if (found == NULL && errno != ENOENT) {
         result = directory_fail(path, error);
-    } else if (found == NULL && directory_has(self, DIRECTORY_LOG)) {
+    } else if (found == NULL && directory_holds_log(self->path)) {
         /* It is written before there is a log, and nothing of ours removes it. */
         result = ERR_CORRUPT;
         *error = zsys_sprintf("%s is missing beside a log", path);

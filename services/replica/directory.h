@@ -39,8 +39,9 @@ int directory_open(const char *path, const struct directory_identity *identity,
 /* Release the lock. Accepts NULL. */
 void directory_close(struct directory **self_p);
 
-/* Whether a replica's log stands in the directory at @path: false means that it has to be founded
- * or to join first. */
+/* Whether a replica's log stands in the directory at @path, whole or about to be made: without one it
+ * has to be founded, or to join, first. (Who founds asks log_store.h's LOG_STORE_FOUND, which does
+ * nothing where a whole one is.) */
 bool directory_holds_log(const char *path);
 
 /* Its path, as it was given. */
@@ -52,9 +53,10 @@ char *directory_file(const struct directory *self, const char *name);
 /* Remove what an earlier process left of the machine's store, before the log is opened.
  *
  * The store is never synced and has no checksums, so nothing tells a whole one from one in which a
- * power failure or a flipped bit changed a stock. The log tells, of each of its entries; so the
- * store is made from it anew at each start, and what was read back from the disk is never believed
- * unchecked. (The price: 55,000 entries, of 10,000 items and 50,000 orders, take about a second.)
+ * power failure or a flipped bit changed a stock. The log tells, of each of its entries, and so does
+ * a snapshot of its file; so the store is made from these anew at each start, and what was read back
+ * from the disk is never believed unchecked. (The price: a snapshot's copy, and 55,000 entries, of
+ * 10,000 items and 50,000 orders, take about a second.)
  *
  * Returns 0 or ERR_STORAGE, with *error set. */
 int directory_remove_state(const struct directory *self, char **error);

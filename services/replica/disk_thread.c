@@ -79,18 +79,28 @@ static _Noreturn void disk_worker_fail(struct disk_worker *self)
     _exit(FATAL_EXIT_STATUS);
 }
 
+static int disk_worker_write_batch(struct disk_worker *self, const struct disk_batch *batch)
+{
+    int result = 0;
+
+    if (batch->term > 0)
+        result = log_store_vote(self->store, batch->term, batch->vote);
+    if (result == 0 && batch->snapshot_kind == DISK_SNAPSHOT_TAKEN)
+        result = log_store_put_snapshot(self->store, batch->snapshot, batch->keep_from);
+    if (result == 0 && batch->snapshot_kind == DISK_SNAPSHOT_INSTALLED)
+        result = log_store_install(self->store, batch->snapshot);
+    if (result == 0 && batch->count > 0)
+        result = log_store_append(self->store, batch->entries, batch->count);
+    return result;
+}
+
 /* Write all batches of the list in one transaction. */
 static void disk_worker_write(struct disk_worker *self, struct disk_batch *first)
 {
     int result = log_store_begin(self->store);
 
-    for (const struct disk_batch *batch = first; batch != NULL && result == 0;
-         batch = batch->next) {
-        if (batch->term > 0)
-            result = log_store_vote(self->store, batch->term, batch->vote);
-        if (result == 0 && batch->count > 0)
-            result = log_store_append(self->store, batch->entries, batch->count);
-    }
+    for (const struct disk_batch *batch = first; batch != NULL && result == 0; batch = batch->next)
+        result = disk_worker_write_batch(self, batch);
     if (result == 0)
         result = log_store_commit(self->store);
     if (result != 0)

@@ -35,6 +35,7 @@ struct log_state {
     uint64_t vote;                /* replica voted for in that term; 0: none */
     replica_index snapshot_index; /* 0: no snapshot */
     replica_term snapshot_term;   /* of the entry at that index */
+    int64_t snapshot_log_time_ms; /* of that entry */
     replica_index first_index;    /* 0: no entries */
     replica_index last_index;     /* without entries: the snapshot's */
     replica_term last_term;       /* of the last entry, or of the snapshot */
@@ -48,8 +49,13 @@ uint32_t log_entry_checksum(const struct log_entry *entry);
 /* CRC-32 (zlib) over: term u64, vote u64; big-endian. */
 uint32_t log_vote_checksum(replica_term term, uint64_t vote);
 
+/* CRC-32 (zlib) over the mark as bytes. */
+uint32_t log_snapshot_checksum(const void *data, size_t size);
+
 /* Whether @entry may stand after the last one of @state: next index, a term that is no lower and not
- * above the current one, no lower time. Returns NULL, or what is wrong with it. */
+ * above the current one, no lower time. Where there are no entries yet, the first may be any up to
+ * the one that follows the snapshot. The entry at the snapshot's index is the one that the snapshot
+ * says. Returns NULL, or what is wrong with it. */
 const char *log_entry_misplaced(const struct log_state *state, const struct log_entry *entry);
 
 /* Whether a log lacks what its side mark says was durable (side_mark.h, M2). @term is that of the
@@ -60,5 +66,8 @@ const char *log_state_lost(const struct log_state *state, const struct side_mark
 
 /* Make @entry the last one of @state. */
 void log_state_add(struct log_state *state, const struct log_entry *entry);
+
+/* A log without entries, behind the snapshot of @state if there is one. */
+void log_state_clear(struct log_state *state);
 
 #endif

@@ -2,8 +2,9 @@
  * every rule from entry to entry, or is refused with a code for that.
  *
  * The first byte says what the rest is: bit 0, bytes of the side mark's file, in the place of a good
- * one, else rows. Of rows: term, vote and then entries, with right checksums where bit 7 of a byte of
- * their own is set (who can write checksums is no chance, and must be harmless all the same).
+ * one, else rows. Of rows: term, vote, with bit 1 a snapshot's mark, and then entries, with right
+ * checksums where bit 7 of a byte of their own is set (who can write checksums is no chance, and must
+ * be harmless all the same).
  * Flipped bits of the file as SQLite has it are tests/system's subject.
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -106,6 +107,18 @@ static void write_state(sqlite3 *db, struct bytes_reader *input)
     run(update);
 }
 
+static void write_snapshot(sqlite3 *db, struct bytes_reader *input)
+{
+    size_t size = 0;
+    const bool good = bytes_get_u8(input) & 0x80;
+    const uint8_t *mark = bytes_get_blob(input, SIZE_MAX, &size);
+    sqlite3_stmt *insert = prepare(db, "INSERT INTO snapshot VALUES (1, ?1, ?2)");
+    sqlite3_bind_blob(insert, 1, mark != NULL ? (const void *)mark : "", (int)size,
+                      SQLITE_TRANSIENT);
+    sqlite3_bind_int64(insert, 2, good ? log_snapshot_checksum(mark, size) : 7);
+    run(insert);
+}
+
 static void write_entry(sqlite3 *db, struct bytes_reader *input)
 {
     size_t size = 0;
@@ -131,7 +144,7 @@ static void write_entry(sqlite3 *db, struct bytes_reader *input)
     run(insert);
 }
 
-static void write_rows(const struct place *place, struct bytes_reader *input)
+static void write_rows(const struct place *place, struct bytes_reader *input, bool snapshot)
 {
     sqlite3 *db = NULL;
     int code = sqlite3_open(place->log, &db);
@@ -139,6 +152,8 @@ static void write_rows(const struct place *place, struct bytes_reader *input)
     code = sqlite3_exec(db, "PRAGMA synchronous = OFF; BEGIN", NULL, NULL, NULL);
     assert(code == SQLITE_OK);
     write_state(db, input);
+    if (snapshot)
+        write_snapshot(db, input);
     for (int i = 0; i < ROWS_MAX && input->size > 0 && !input->failed; i++)
         write_entry(db, input);
     code = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
@@ -162,7 +177,7 @@ static int check_entry(void *arg, const struct log_entry *entry)
     struct log_state *before = arg;
     assert(log_entry_misplaced(before, entry) == NULL);
     assert(entry->term >= 1 && entry->term <= INT64_MAX && entry->log_time_ms >= 0);
-    assert(entry->kind == LOG_ENTRY_COMMAND || entry->kind == LOG_ENTRY_BARRIER);
+    assert(entry->kind >= LOG_ENTRY_COMMAND && entry->kind <= LOG_ENTRY_MEMBERSHIP);
     log_state_add(before, entry);
     return 0;
 }
@@ -171,11 +186,17 @@ static int check_entry(void *arg, const struct log_entry *entry)
 static void check_log(struct log_store *store)
 {
     const struct log_state state = log_store_state(store);
-    struct log_state read = {.term = state.term};
+    struct log_state read = {.term = state.term,
+                             .snapshot_index = state.snapshot_index,
+                             .snapshot_term = state.snapshot_term,
+                             .snapshot_log_time_ms = state.snapshot_log_time_ms};
 
+    assert((log_store_snapshot(store) != NULL) == (state.snapshot_index > 0));
+    log_state_clear(&read);
     int code = log_store_read(store, 1, INT64_MAX, check_entry, &read);
     assert(code == OK && read.last_index == state.last_index);
-    assert(read.last_term == state.last_term);
+    assert(read.first_index == state.first_index && read.last_term == state.last_term);
+    assert(read.last_index >= read.snapshot_index);
     if (state.term == INT64_MAX || state.last_index == INT64_MAX)
         return;
     code = log_store_begin(store);
@@ -199,15 +220,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct bytes_reader input;
 
     bytes_reader_init(&input, data, size);
-    const bool mark = bytes_get_u8(&input) & 1;
+    const uint8_t kinds = bytes_get_u8(&input);
     place_make(&place);
     int code = open_log(&place, &store);
     assert(code == OK);
     log_store_close(&store);
-    if (mark)
+    if (kinds & 1)
         write_mark(&place, &input);
     else
-        write_rows(&place, &input);
+        write_rows(&place, &input, kinds & 2);
     code = open_log(&place, &store);
     assert(code == OK || code == ERR_CORRUPT || code == ERR_VERSION);
     if (code == OK)

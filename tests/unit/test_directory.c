@@ -214,6 +214,19 @@ static void test_the_parent_of_a_path_is_synced(void **state)
     assert_int_equal(directory_sync_parent("//", &self->error), 0);
 }
 
+/* It can be asked whether a replica's log is there before anything is made. */
+static void test_whether_there_is_a_log(void **state)
+{
+    struct fixture *self = *state;
+
+    assert_false(directory_holds_log(self->path));
+    assert_int_equal(reopen(self), 0);
+    assert_string_equal(directory_path(self->directory), self->path);
+    assert_false(directory_holds_log(self->path));
+    put(self, "log.db", "");
+    assert_true(directory_holds_log(self->path));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -228,6 +241,7 @@ int main(void)
         TEST(test_state_that_stays_is_told),
         TEST(test_too_little_free_space_is_told),
         TEST(test_the_parent_of_a_path_is_synced),
+        TEST(test_whether_there_is_a_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -374,13 +374,15 @@ static void test_another_ones_log_is_refused(void **state)
     assert_holds(self, 3);
 }
 
-/* A format that is not known is refused before anything else is read. */
+/* A format that is not known, or not any more, is refused before anything else is read. */
 static void test_an_unknown_format_is_refused(void **state)
 {
     struct fixture *self = *state;
 
     make_log(self, 3);
-    tamper(self, "UPDATE meta SET value = '2' WHERE name = 'format'; DROP TABLE entries");
+    tamper(self, "UPDATE meta SET value = '1' WHERE name = 'format'");
+    assert_refused(self, ERR_VERSION, "format is 1, not 2");
+    tamper(self, "UPDATE meta SET value = '3' WHERE name = 'format'; DROP TABLE entries");
     assert_refused(self, ERR_VERSION, "format");
 }
 
