@@ -448,6 +448,74 @@ static void test_results_of_another_term_confirm_nothing(void **state)
     assert_int_equal(confirmed(self, 1), 1);
 }
 
+/* Nor does a round outlive the term that it began in, though the same replica leads in the next:
+ * another may have led between. */
+static void test_a_round_ends_with_its_term(void **state)
+{
+    struct fixture *self = group(state, 3, 0);
+    ask(self, 1);
+    lose_all(self);
+    self->replicas[1].view.commit_index = 170;
+    set_leader(self, 6, 1);
+    deliver_all(self);
+    assert_int_equal(confirmed(self, 1), 1);
+    assert_int_equal(self->replicas[1].index, 170);
+}
+
+/* And who waited for it is not answered by another term's round: he has asked anew. */
+static void test_a_question_ends_with_its_term(void **state)
+{
+    struct fixture *self = group(state, 3, 0);
+    ask(self, 2);
+    deliver(self, PEER_READ, 1);
+    lose_all(self);
+    set_leader(self, 6, 1);
+    const struct peer_message anew = take(self, PEER_READ, 1);
+    ask(self, 1);
+    deliver(self, PEER_ROUND, 3);
+    deliver(self, PEER_ROUND_RESULT, 1);
+    assert_int_equal(confirmed(self, 1), 1);
+    assert_int_equal(count(self, PEER_READ_RESULT), 0);
+    give(self, &anew);
+    deliver_all(self);
+    assert_int_equal(confirmed(self, 2), 1);
+}
+
+/* An answer that comes twice does not confirm the reads of the next question. */
+static void test_a_doubled_answer_confirms_nothing_new(void **state)
+{
+    struct fixture *self = group(state, 3, 0);
+    ask(self, 2);
+    deliver(self, PEER_READ, 1);
+    deliver(self, PEER_ROUND, 3);
+    deliver(self, PEER_ROUND_RESULT, 1);
+    const struct peer_message answer = take(self, PEER_READ_RESULT, 2);
+    give(self, &answer);
+    ask(self, 2);
+    give(self, &answer);
+    assert_int_equal(confirmed(self, 2), 1);
+}
+
+/* Neither a follower nor another term has anything to say about a question to the leader. */
+static void test_only_the_leader_of_the_term_answers(void **state)
+{
+    struct fixture *self = group(state, 3, 0);
+    ask(self, 2);
+    const struct peer_message question = take(self, PEER_READ, 1);
+    struct peer_message answer = {.kind = PEER_READ_RESULT, .from = 3, .to = 2, .term = 5};
+    answer.read = question.read;
+    answer.read.index = 1;
+    give(self, &answer);
+    assert_int_equal(confirmed(self, 2), 0);
+    answer.from = 1;
+    answer.term = 4;
+    give(self, &answer);
+    assert_int_equal(confirmed(self, 2), 0);
+    answer.term = 5;
+    give(self, &answer);
+    assert_int_equal(confirmed(self, 2), 1);
+}
+
 /* What a deposed leader answers late is not taken; the new one is asked. */
 static void test_an_answer_of_an_earlier_leader_confirms_nothing(void **state)
 {
@@ -555,9 +623,14 @@ static void test_a_round_under_another_membership_begins_anew(void **state)
     ask(self, 1);
     lose_all(self);
     self->replicas[1].membership.members[5].id = 7;
+    turn(self);
+    assert_int_equal(count(self, PEER_ROUND), 5);
+    assert_int_equal(take(self, PEER_ROUND, 7).kind, PEER_ROUND);
+    lose_all(self);
+    set_members(self, 5, 0);
     self->replicas[1].view.commit_index = 300;
     turn(self);
-    assert_int_equal(take(self, PEER_ROUND, 7).kind, PEER_ROUND);
+    assert_int_equal(count(self, PEER_ROUND), 4);
     deliver_all(self);
     assert_int_equal(self->replicas[1].index, 300);
 }
@@ -763,6 +836,10 @@ int main(void)
         TEST(test_a_late_question_of_an_earlier_process_does_no_harm),
         TEST(test_results_of_an_earlier_process_confirm_nothing),
         TEST(test_results_of_another_term_confirm_nothing),
+        TEST(test_a_round_ends_with_its_term),
+        TEST(test_a_question_ends_with_its_term),
+        TEST(test_a_doubled_answer_confirms_nothing_new),
+        TEST(test_only_the_leader_of_the_term_answers),
         TEST(test_an_answer_of_an_earlier_leader_confirms_nothing),
         TEST(test_a_doubled_result_counts_once),
         TEST(test_results_of_a_former_round_do_not_count),
