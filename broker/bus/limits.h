@@ -212,6 +212,13 @@
 #define BENCH_ITEMS_MAX 1000000
 /* How long `pygmy status` waits for each process. */
 #define STATUS_TIMEOUT_MS 500
+/* Entries that a replica may be behind its leader and be called well: a tenth of a second of full
+ * load, above what is under way in the moment in which each of them is asked. */
+#define STATUS_LAG_MAX 1000
+/* And how long ago it may have heard its leader: above any heartbeat that may be configured. */
+#define STATUS_CONTACT_MS_MAX 2000
+/* Processes whose troubles are named in the verdict's sentence; the rows have those of all. */
+#define STATUS_NAMED_MAX 3
 
 /* ---- HTTP ---------------------------------------------------------------- */
 

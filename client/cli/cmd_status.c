@@ -15,6 +15,7 @@
 #include "broker/bus/limits.h"
 #include "client/cli/cli.h"
 #include "client/cli/status.h"
+#include "client/cli/text.h"
 #include "client/cli/verbs.h"
 
 struct status;
@@ -134,22 +135,22 @@ static void status_print_table(const struct cli *cli, const json_t *rows)
     table_destroy(&table);
 }
 
-static void status_print_verdict(const struct cli *cli, enum status_verdict verdict)
+static void status_print_verdict(const struct cli *cli, const json_t *rows)
 {
-    static const char *const sentences[] = {
-        "healthy: every process is up",
-        "degraded: the store works, but not every process is up",
-        "no majority: a group of replicas has no leader that answers",
-    };
     static const char *const colors[] = {"\033[32m", "\033[33m", "\033[31m"};
-    printf("%s%s%s\n\n", cli->color ? colors[verdict] : "", sentences[verdict],
+    char *sentence = status_sentence(rows);
+    char *clean = text_clean(sentence);
+    printf("%s%s%s\n\n", cli->color ? colors[status_verdict_of(rows)] : "", clean,
            cli->color ? "\033[0m" : "");
+    free(clean);
+    free(sentence);
 }
 
 static int status_print(const struct status *self)
 {
     static const int statuses[] = {EXIT_DONE, EXIT_REFUSED, EXIT_UNANSWERED};
     json_t *rows = status_rows(self);
+    status_compare(rows);
     enum status_verdict verdict = status_verdict_of(rows);
     if (self->cli->json) {
         json_t *all =
@@ -158,7 +159,7 @@ static int status_print(const struct status *self)
         json_decref(all);
     } else {
         if (!self->cli->plain)
-            status_print_verdict(self->cli, verdict);
+            status_print_verdict(self->cli, rows);
         status_print_table(self->cli, rows);
     }
     json_decref(rows);
@@ -207,8 +208,11 @@ const struct verb verb_status = {
     .summary = "show every process of the cluster, and a verdict",
     .examples = "  pygmy status\n"
                 "  pygmy status --json | jq .verdict\n",
-    .notes = "Every process is asked what it is now; one that does not answer within 500 ms is\n"
-             "shown as unknown. Exit status: 0 healthy, 1 degraded, 3 no majority.\n"
-             "--plain prints the columns of the table without a verdict, unknown ones empty.\n",
+    .notes =
+        "Every process is asked what it is now; one that does not answer within 500 ms is\n"
+        "shown as unknown. LAG is in entries of the log: what the group's leader has committed\n"
+        "and the replica has not applied. Exit status: 0 healthy, 1 degraded (something does not\n"
+        "answer, drains or lags), 3 no majority.\n"
+        "--plain prints the columns of the table without a verdict, unknown ones empty.\n",
     .run = status_run,
 };

@@ -1,4 +1,4 @@
-/* The state of a cluster as one word, from what its processes say.
+/* The state of a cluster as one word and one sentence, from what its processes say.
  *
  * Pure.
  *
@@ -10,7 +10,7 @@
 
 enum status_verdict {
     STATUS_HEALTHY,     /* all processes are there and well */
-    STATUS_DEGRADED,    /* the store works, but something is missing */
+    STATUS_DEGRADED,    /* the store works, but something is missing or lags */
     STATUS_NO_MAJORITY, /* a group of replicas has no leader, or no majority that answers */
 };
 
@@ -21,7 +21,15 @@ const char *status_verdict_name(enum status_verdict verdict);
  * state "unknown", the rest null. */
 json_t *status_row(const char *name, const char *kind, const json_t *answer);
 
+/* Say of each replica how far it lags behind the leader of its group: the entries that this one has
+ * committed and that one has not applied, where a leader answers. What a replica says itself may be
+ * less: it doesn't know what it hasn't heard. */
+void status_compare(json_t *rows);
+
 /* The verdict on an array of such rows. */
 enum status_verdict status_verdict_of(const json_t *rows);
+
+/* The verdict with its reasons, one sentence for people, the caller's to free(). */
+char *status_sentence(const json_t *rows);
 
 #endif

@@ -288,30 +288,62 @@ def test_completion_scripts_are_scripts():
 
 def test_status_tells_what_is_there_and_what_is_missing(make_cluster):
     """0 healthy, 1 without a bridge, 3 without orders; unknown ones are null, and within a second."""
-    store = make_cluster()
+    store = make_cluster("--brokers", "2")
     healthy = store.pygmy("status", "--json")
     assert healthy.code == 0, healthy
     assert healthy.json["verdict"] == "healthy"
     rows = healthy.json["processes"]
-    assert [list(row) for row in rows] == [ROW] * 4
+    assert [list(row) for row in rows] == [ROW] * 5
     assert {row["name"]: row["role"] for row in rows} == {
-        "broker-1": None, "catalog-1": "leader", "order-1": "leader", "bridge-1": None}
+        "broker-1": None, "broker-2": None, "catalog-1": "leader", "order-1": "leader",
+        "bridge-1": None}
     assert {row["name"]: row["pid"] for row in rows} == store.pids()
     assert store.pygmy("status").stdout.startswith("healthy")
 
     store.stop("bridge-1")
     degraded = store.pygmy("status", "--json")
     assert degraded.code == 1 and degraded.json["verdict"] == "degraded"
+    sentence = store.pygmy("status").stdout.splitlines()[0]
+    assert sentence == "degraded: the store works, but bridge-1 does not answer"
 
     os.kill(store.pid("order-1"), signal.SIGSTOP)
-    began = time.monotonic()
-    none = store.pygmy("status", "--json")
-    took = time.monotonic() - began
+    none, took = timed_status(store)
     os.kill(store.pid("order-1"), signal.SIGCONT)
     assert none.code == 3 and none.json["verdict"] == "no majority"
     silent = {row["name"]: row for row in none.json["processes"]}["order-1"]
     assert silent["state"] == "unknown" and silent["role"] is None and silent["pid"] is None
     assert took < 2
+
+
+def timed_status(store):
+    began = time.monotonic()
+    result = store.pygmy("status", "--json")
+    return result, time.monotonic() - began
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGSTOP])
+@pytest.mark.parametrize("broker", ["broker-1", "broker-2"])
+def test_status_asks_through_any_broker_that_lives(make_cluster, broker, number):
+    """One that is dead, or stands still, hides nobody but itself."""
+    store = make_cluster("--brokers", "2")
+    pid = store.pid(broker)
+    if number == signal.SIGTERM:
+        store.stop(broker)
+    else:
+        os.kill(pid, number)
+    status, took = timed_status(store)
+    if number == signal.SIGSTOP:
+        os.kill(pid, signal.SIGCONT)
+    assert status.code == 1 and took < 2, status
+    assert [row["name"] for row in status.json["processes"] if row["state"] == "unknown"] == [broker]
+
+
+def test_status_without_a_broker_knows_nobody(make_cluster):
+    store = make_cluster()
+    store.stop("broker-1")
+    status, took = timed_status(store)
+    assert status.code == 3 and took < 2, status
+    assert all(row["state"] == "unknown" for row in status.json["processes"])
 
 
 def test_ping_measures(shared_cluster):

@@ -5,10 +5,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "broker/bus/limits.h"
 #include "client/cli/status.h"
 
 /* Add a process that says what it is; @state NULL: it says nothing. */
@@ -84,6 +87,109 @@ static void test_a_group_without_a_leader_does_not_work(void **state)
     check(rows, STATUS_HEALTHY);
 }
 
+/* Add a catalog replica that is up, with what it says of its log. */
+static void add_replica(json_t *rows, const char *role, int term, int commit, int applied, int lag,
+                        int contact_ms)
+{
+    json_t *answer = json_pack("{ss ss si si si si si}", "state", "up", "role", role, "term", term,
+                               "commit_index", commit, "applied_index", applied, "lag", lag,
+                               "last_contact_ms", contact_ms);
+    char name[32];
+    snprintf(name, sizeof name, "catalog-%zu", json_array_size(rows) + 1);
+    json_array_append_new(rows, status_row(name, "catalog", answer));
+    json_decref(answer);
+}
+
+static int64_t lag_of(const json_t *rows, size_t index)
+{
+    return json_integer_value(json_object_get(json_array_get(rows, index), "lag"));
+}
+
+/* A replica doesn't know what it hasn't heard: its lag is what its leader says it misses, and the
+ * leader is the one of the highest term. */
+static void test_the_lag_is_that_behind_the_leader(void **state)
+{
+    json_t *rows = json_array();
+    (void)state;
+    add_replica(rows, "leader", 3, 90, 90, 0, 0); /* deposed, and has not heard of it */
+    add_replica(rows, "follower", 4, 80, 75, 5, 10);
+    add_replica(rows, "leader", 4, 100, 98, 2, 0);
+    add_replica(rows, "follower", 4, 101, 101, 0, 10); /* asked a moment later */
+    json_array_append_new(rows, status_row("catalog-5", "catalog", NULL));
+    add(rows, "broker", NULL, "up");
+    status_compare(rows);
+    assert_int_equal(lag_of(rows, 0), 10);
+    assert_int_equal(lag_of(rows, 1), 25);
+    assert_int_equal(lag_of(rows, 2), 2);
+    assert_int_equal(lag_of(rows, 3), 0);
+    for (size_t i = 4; i < 6; i++)
+        assert_true(json_is_null(json_object_get(json_array_get(rows, i), "lag")));
+    json_decref(rows);
+}
+
+/* A replica that is there, but far behind, or without its leader, is a reason to look. */
+static void test_a_replica_that_lags_degrades(void **state)
+{
+    static const struct {
+        int lag, contact_ms;
+        enum status_verdict verdict;
+    } cases[] = {
+        {STATUS_LAG_MAX, STATUS_CONTACT_MS_MAX, STATUS_HEALTHY},
+        {STATUS_LAG_MAX + 1, 0, STATUS_DEGRADED},
+        {0, STATUS_CONTACT_MS_MAX + 1, STATUS_DEGRADED},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        json_t *rows = json_array();
+        add_replica(rows, "leader", 4, 5000, 5000, 0, 0);
+        add_replica(rows, "follower", 4, 5000, 5000 - cases[i].lag, cases[i].lag,
+                    cases[i].contact_ms);
+        check(rows, cases[i].verdict);
+    }
+}
+
+/* @rows goes. */
+static void check_sentence(json_t *rows, const char *sentence)
+{
+    char *said = status_sentence(rows);
+    assert_string_equal(said, sentence);
+    free(said);
+    json_decref(rows);
+}
+
+/* The sentence says what is wrong, and with whom. */
+static void test_the_sentence_gives_the_reasons(void **state)
+{
+    json_t *rows = json_array();
+    (void)state;
+    add_replica(rows, "leader", 1, 9, 9, 0, 0);
+    check_sentence(json_incref(rows), "healthy: every process is up");
+    json_array_append_new(rows, status_row("broker-2", "broker", NULL));
+    add_replica(rows, "follower", 1, 9, 9, 5120, 10);
+    add_replica(rows, "follower", 1, 9, 9, 0, 2812);
+    check_sentence(rows, "degraded: the store works, but broker-2 does not answer, catalog-3 is "
+                         "5120 entries behind, catalog-4 heard its leader 2812 ms ago");
+
+    rows = json_array();
+    add_replica(rows, "follower", 1, 9, 9, 0, 10);
+    add_replica(rows, "follower", 1, 9, 9, 0, 10);
+    json_array_append_new(rows, status_row("order-1", "order", NULL));
+    check_sentence(rows, "no majority: the catalog replicas have no leader, 0 of 1 order replicas "
+                         "answer, order-1 does not answer");
+}
+
+/* When a great deal is wrong the sentence is no list of all. */
+static void test_the_sentence_names_the_first_few_and_counts_the_rest(void **state)
+{
+    json_t *rows = json_array();
+    (void)state;
+    add_replica(rows, "leader", 1, 9, 9, 0, 0);
+    for (size_t i = 0; i < STATUS_NAMED_MAX + 2; i++)
+        add(rows, "bridge", NULL, "draining");
+    check_sentence(rows, "degraded: the store works, but x-1 is draining, x-1 is draining, x-1 is "
+                         "draining, and 2 more");
+}
+
 /* A silent process has a row too: unknown, and null where nothing is known, never 0. */
 static void test_what_is_unknown_is_null(void **state)
 {
@@ -122,6 +228,10 @@ int main(void)
         cmocka_unit_test(test_a_missing_process_degrades),
         cmocka_unit_test(test_a_group_works_by_its_majority),
         cmocka_unit_test(test_a_group_without_a_leader_does_not_work),
+        cmocka_unit_test(test_the_lag_is_that_behind_the_leader),
+        cmocka_unit_test(test_a_replica_that_lags_degrades),
+        cmocka_unit_test(test_the_sentence_gives_the_reasons),
+        cmocka_unit_test(test_the_sentence_names_the_first_few_and_counts_the_rest),
         cmocka_unit_test(test_what_is_unknown_is_null),
         cmocka_unit_test(test_a_row_has_the_twelve_members_alone),
     };
