@@ -24,6 +24,7 @@ struct readiness {
     zloop_t *loop;
     struct pygmy *store;
     int timer;
+    int64_t heard_ms; /* when a broker was being heard; 0: never */
     struct probe probes[PROBES];
 };
 
@@ -40,7 +41,8 @@ static void probe_on_answer(void *arg, const struct pygmy_reply *reply)
         self->answered_ms = clock_ms();
 }
 
-/* The smallest read of each service; both need a leader that is in touch with its group. */
+/* The smallest read of each service. Any replica may answer it, and none can without a leader that
+ * is in touch with a majority of its group: a read is linearizable. */
 static json_t *probe_question(const struct probe *self)
 {
     if (self == &self->owner->probes[0])
@@ -70,6 +72,8 @@ static int readiness_on_timer(zloop_t *loop, int timer, void *arg)
     struct readiness *self = arg;
     (void)loop;
     (void)timer;
+    if (pygmy_connected(self->store))
+        self->heard_ms = clock_ms();
     for (size_t i = 0; i < PROBES; i++)
         probe_ask(&self->probes[i], clock_ms());
     return 0;
@@ -103,10 +107,17 @@ void readiness_destroy(struct readiness **self_p)
     *self_p = NULL;
 }
 
+/* While the store moves from a broker that died to the next one, none is heard for a moment. */
+static bool readiness_hears_broker(const struct readiness *self, int64_t now_ms)
+{
+    return pygmy_connected(self->store) ||
+           (self->heard_ms > 0 && now_ms - self->heard_ms <= PROBE_FRESH_MS);
+}
+
 bool readiness_is_ready(const struct readiness *self)
 {
     int64_t now_ms = clock_ms();
-    bool ready = pygmy_connected(self->store);
+    bool ready = readiness_hears_broker(self, now_ms);
     for (size_t i = 0; i < PROBES; i++)
         ready = ready && probe_is_fresh(&self->probes[i], now_ms);
     return ready;
@@ -115,7 +126,7 @@ bool readiness_is_ready(const struct readiness *self)
 json_t *readiness_checks(const struct readiness *self)
 {
     int64_t now_ms = clock_ms();
-    json_t *checks = json_pack("{s:b}", "broker", pygmy_connected(self->store));
+    json_t *checks = json_pack("{s:b}", "broker", readiness_hears_broker(self, now_ms));
     for (size_t i = 0; i < PROBES; i++)
         json_object_set_new(checks, self->probes[i].service,
                             json_boolean(probe_is_fresh(&self->probes[i], now_ms)));

@@ -52,17 +52,33 @@ class Customer(threading.Thread):
         buyer.close()
 
 
+class Prober(threading.Thread):
+    """Asks the bridge whether it is ready, as a balancer does; only more often."""
+
+    def __init__(self, store, stop):
+        super().__init__()
+        self.store, self.stop = store, stop
+        self.statuses = Counter()
+
+    def run(self):
+        buyer = HttpBuyer(http_port(self.store))
+        while not self.stop.wait(0.005):
+            self.statuses[buyer.call("GET", "/readyz")[0]] += 1
+        buyer.close()
+
+
 class Customers:
     """Several of them, for as long as the block lasts; then each of their requests has succeeded,
-    and what they bought is what the store has sold."""
+    what they bought is what the store has sold, and the bridge was ready all the time."""
 
     def __init__(self, store):
         self.store, self.stop = store, threading.Event()
         self.all = [Customer(store, f"customer-{i}", i % 2 == 0, self.stop) for i in range(4)]
+        self.prober = Prober(store, self.stop)
 
     def __enter__(self):
-        for customer in self.all:
-            customer.start()
+        for thread in [*self.all, self.prober]:
+            thread.start()
         self.go_on()
         return self
 
@@ -79,12 +95,13 @@ class Customers:
 
     def __exit__(self, kind, *_):
         self.stop.set()
-        for customer in self.all:
-            customer.join()
+        for thread in [*self.all, self.prober]:
+            thread.join()
         if kind is not None:
             return
         statuses = Counter(call[2] for customer in self.all for call in customer.calls)
         assert set(statuses) == {200, 201}, statuses
+        assert set(self.prober.statuses) == {200}, self.prober.statuses
         assert_conserved(self.store, {ITEM: statuses[201]})
 
 
