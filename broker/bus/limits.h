@@ -415,10 +415,18 @@
 /* Silence of a connection after which it is made anew; and how often it is probed. */
 #define PEER_GONE_MS  500
 #define PEER_PROBE_MS 100
+/* Pause before a lost connection is tried again, drawn between it and twice that: a replica that is
+ * started again is heard within an election timeout, and an attempt costs some tens of
+ * microseconds. */
+#define PEER_RECONNECT_MS 10
 /* Entries sent to a member and not yet acknowledged. */
 #define PEER_IN_FLIGHT_MAX 4096
 /* Entries of a leader that are not committed yet; above it ERR_BUSY. */
 #define CONSENSUS_UNCOMMITTED_MAX 32768
+/* Messages that wait until the term and vote of which they speak are durable: those of a second or so
+ * to two or four members, which a slow disk takes. Above it the newest is dropped, like any that the
+ * network loses. */
+#define CONSENSUS_HELD_MAX 256
 /* What is kept in memory of the log beyond what is still needed: some seconds of full load, so that
  * a member that was away for a moment is not sent to the disk. */
 #define LOG_TAIL_BYTES_MAX (4 * 1024 * 1024)

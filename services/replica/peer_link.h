@@ -6,8 +6,12 @@
  * socket of its own, so that one that floods or is stopped costs the others nothing and all that is
  * pending of one can be dropped with its socket.
  *
- * The same PUB socket carries what is for everybody (feed.h); brokers connect their XSUB to it, or
- * it to theirs.
+ * What is for everybody (feed.h) leaves by a second PUB socket, which is connected to the brokers'
+ * relays and to nobody else: on one and the same a subscription to everything, which a broker passes
+ * on like any other, would draw all that the replicas say to each other to the brokers.
+ *
+ * Endpoints should be addresses, not names: libzmq looks a name up in the thread that does all the
+ * work, and a resolver that does not answer would stop it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_REPLICA_PEER_LINK_H
@@ -15,33 +19,45 @@
 
 #include <czmq.h>
 
+#include "broker/bus/frame.h"
 #include "broker/bus/metrics.h"
 #include "services/replica/peer_message.h"
 
 struct peer_link;
 
 struct peer_link_options {
-    const char *endpoint;    /* to bind the PUB at */
-    const char *group;       /* "catalog" */
-    const char *uuid;        /* of the cluster, as text */
-    uint64_t id;             /* of this replica */
-    uint64_t start_id;       /* of this process */
+    const char *endpoint;      /* to bind the PUB at */
+    const char *group;         /* "catalog" */
+    const char *uuid;          /* of the cluster, 32 hexadecimal digits */
+    uint64_t id;               /* of this replica */
+    uint64_t start_id;         /* of this process */
+    const char *const *relays; /* the brokers' endpoints for publishers */
+    size_t relay_count;
     struct metrics *metrics; /* or NULL */
-    /* A message came that is for this replica, of this cluster; taken over. At most PEER_TURN_MAX of
-     * one member in one turn of the loop; on_turn() follows the last of a turn. */
+    /* A message came that is for this replica, of this cluster and of the member that was connected
+     * to; taken over. At most PEER_TURN_MAX of one member in one turn of the loop; on_turn() follows
+     * the last of them. Both may call update and send, and must not destroy the link. */
     void (*on_message)(void *arg, struct peer_message *message);
     void (*on_turn)(void *arg);
     void *arg;
 };
 
-/* Bind and register with @loop. NULL when that fails; errno says why. */
+/* Bind and register with @loop. NULL when that fails; errno says why: EINVAL for a uuid or a relay's
+ * endpoint that is none, else zmq_bind(3)'s. */
 struct peer_link *peer_link_new(zloop_t *loop, const struct peer_link_options *options);
+/* Accepts NULL. */
 void peer_link_destroy(struct peer_link **self_p);
 
 /* Connect to who is in @membership and not yet connected, at the endpoint of its address; forget who
- * is not in it. */
-void peer_link_update(struct peer_link *self, const struct membership *membership);
+ * is not in it, with all of its messages that were not taken yet. Connecting goes on by itself, for
+ * as long as it takes.
+ *
+ * Returns 0, or ERR_INVALID when the endpoint of a member is none: that member is not heard. */
+int peer_link_update(struct peer_link *self, const struct membership *membership);
 /* Send to message->to; from and start id are filled in. Taken over. Never waits. */
 void peer_link_send(struct peer_link *self, struct peer_message *message);
+/* Publish to everybody: the first frame is the topic, and not a private one (asserted). Taken over.
+ * Never waits; a broker that is RELAY_MESSAGES_MAX behind loses it. */
+void peer_link_publish(struct peer_link *self, struct message *message);
 
 #endif

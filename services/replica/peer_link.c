@@ -1,0 +1,370 @@
+/* See peer_link.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "services/replica/peer_link.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/bus/alloc.h"
+#include "broker/bus/err.h"
+#include "broker/bus/feed.h"
+
+/* The series of the registry; each NULL without one. */
+struct link_metrics {
+    struct metric *sent;
+    struct metric *sent_bytes;
+    struct metric *dropped;
+    struct metric *received;
+    struct metric *received_bytes;
+    struct metric *malformed;
+    struct metric *version;
+    struct metric *cluster;
+    struct metric *sender;
+};
+
+/* Another member. */
+struct peer {
+    struct peer_link *link;
+    uint64_t id;
+    char endpoint[MEMBER_ADDRESS_BYTES_MAX + 1];
+    zsock_t *socket; /* SUB; NULL: the endpoint is none */
+    bool gone;       /* forgotten while its messages were being taken */
+};
+
+struct peer_link {
+    zloop_t *loop; /* not owned */
+    void (*on_message)(void *arg, struct peer_message *message);
+    void (*on_turn)(void *arg);
+    void *arg;
+    char *group;
+    uint8_t uuid[PEER_UUID_BYTES];
+    uint64_t id;
+    uint64_t start_id;
+    uint8_t topic[PEER_TOPIC_BYTES]; /* of what is for this replica */
+    zsock_t *publisher;              /* PUB, bound: to the members */
+    zsock_t *feed;                   /* PUB, connected to the relays; NULL: there are none */
+    struct peer *peers[MEMBERS_MAX];
+    size_t peer_count;
+    struct peer *taking;        /* its messages are being taken; NULL: nobody's */
+    struct bytes_writer buffer; /* for what is being sent */
+    struct link_metrics metrics;
+};
+
+/* ---- Sockets ------------------------------------------------------------------------------------ */
+
+/* No option here can fail: they are libzmq's own, with values that it allows. */
+static void link_set_bytes(zsock_t *socket, int option, const void *value, size_t size)
+{
+    const int rc = zmq_setsockopt(zsock_resolve(socket), option, value, size);
+    assert(rc == 0);
+    (void)rc;
+}
+
+/* A connection that is silent is given up and made anew; one that does not come about, too. */
+static zsock_t *link_socket(int type, int messages_max)
+{
+    zsock_t *socket = zsock_new(type);
+    assert(socket != NULL);
+    zsock_set_linger(socket, 0);
+    zsock_set_immediate(socket, 1);
+    zsock_set_sndhwm(socket, messages_max);
+    zsock_set_rcvhwm(socket, messages_max);
+    zsock_set_maxmsgsize(socket, PEER_BYTES_MAX);
+    zsock_set_heartbeat_ivl(socket, PEER_PROBE_MS);
+    zsock_set_heartbeat_timeout(socket, PEER_GONE_MS);
+    zsock_set_connect_timeout(socket, PEER_GONE_MS);
+    zsock_set_handshake_ivl(socket, PEER_GONE_MS);
+    zsock_set_reconnect_ivl(socket, PEER_RECONNECT_MS);
+    return socket;
+}
+
+static int link_bind(struct peer_link *self, const char *endpoint)
+{
+    const int yes = 1;
+    self->publisher = link_socket(ZMQ_PUB, PEER_MESSAGES_MAX);
+    /* A full queue is told, so that what is dropped can be counted. A topic has one subscriber:
+     * nobody else misses anything for it. */
+    link_set_bytes(self->publisher, ZMQ_XPUB_NODROP, &yes, sizeof yes);
+    return zsock_bind(self->publisher, "%s", endpoint) < 0 ? -1 : 0;
+}
+
+static int link_connect_relays(struct peer_link *self, const char *const *relays, size_t count)
+{
+    if (count == 0)
+        return 0;
+    self->feed = link_socket(ZMQ_PUB, RELAY_MESSAGES_MAX);
+    for (size_t i = 0; i < count; i++)
+        if (zsock_connect(self->feed, "%s", relays[i]) != 0)
+            return -1;
+    return 0;
+}
+
+static int link_take(zloop_t *loop, zsock_t *reader, void *arg);
+
+static struct peer *peer_new(struct peer_link *link, const struct member *member)
+{
+    struct peer *self = alloc_zero(sizeof *self);
+    self->link = link;
+    self->id = member->id;
+    member_word(member, MEMBER_LINK, self->endpoint);
+    self->socket = link_socket(ZMQ_SUB, PEER_MESSAGES_MAX);
+    link_set_bytes(self->socket, ZMQ_SUBSCRIBE, link->topic, sizeof link->topic);
+    if (zsock_connect(self->socket, "%s", self->endpoint) == 0)
+        zloop_reader(link->loop, self->socket, link_take, self);
+    else
+        zsock_destroy(&self->socket);
+    return self;
+}
+
+static void peer_destroy(struct peer **self_p)
+{
+    struct peer *self = *self_p;
+    *self_p = NULL;
+    if (self == self->link->taking) {
+        self->gone = true; /* link_take still looks at it, and destroys it then */
+        return;
+    }
+    if (self->socket != NULL)
+        zloop_reader_end(self->link->loop, self->socket);
+    zsock_destroy(&self->socket);
+    free(self);
+}
+
+/* ---- The link ----------------------------------------------------------------------------------- */
+
+static void link_make_metrics(struct peer_link *self, struct metrics *registry)
+{
+    static const char *const refused = "pygmy_peer_messages_refused_total";
+    static const char *const refused_help = "Messages of other replicas that were not taken";
+    struct link_metrics *metrics = &self->metrics;
+    if (registry == NULL)
+        return;
+    metrics->sent = metrics_counter(registry, "pygmy_peer_messages_sent_total", NULL,
+                                    "Messages handed over for other replicas");
+    metrics->sent_bytes = metrics_counter(registry, "pygmy_peer_sent_bytes_total", NULL,
+                                          "Bytes handed over for other replicas");
+    metrics->dropped = metrics_counter(registry, "pygmy_peer_messages_dropped_total", NULL,
+                                       "Messages for another replica whose queue was full");
+    metrics->received = metrics_counter(registry, "pygmy_peer_messages_received_total", NULL,
+                                        "Messages taken of other replicas");
+    metrics->received_bytes = metrics_counter(registry, "pygmy_peer_received_bytes_total", NULL,
+                                              "Bytes taken of other replicas");
+    metrics->malformed = metrics_counter(registry, refused, "reason=\"malformed\"", refused_help);
+    metrics->version = metrics_counter(registry, refused, "reason=\"version\"", refused_help);
+    metrics->cluster = metrics_counter(registry, refused, "reason=\"cluster\"", refused_help);
+    metrics->sender = metrics_counter(registry, refused, "reason=\"sender\"", refused_help);
+}
+
+/* Returns whether @text is 32 hexadecimal digits. */
+static bool uuid_parse(const char *text, uint8_t uuid[PEER_UUID_BYTES])
+{
+    if (strlen(text) != 2 * PEER_UUID_BYTES ||
+        strspn(text, "0123456789abcdefABCDEF") != 2 * PEER_UUID_BYTES)
+        return false;
+    for (size_t i = 0; i < PEER_UUID_BYTES; i++) {
+        const char digits[] = {text[2 * i], text[2 * i + 1], '\0'};
+        uuid[i] = (uint8_t)strtoul(digits, NULL, 16);
+    }
+    return true;
+}
+
+static int link_open(struct peer_link *self, const struct peer_link_options *options)
+{
+    if (!uuid_parse(options->uuid, self->uuid)) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (link_bind(self, options->endpoint) != 0)
+        return -1;
+    return link_connect_relays(self, options->relays, options->relay_count);
+}
+
+struct peer_link *peer_link_new(zloop_t *loop, const struct peer_link_options *options)
+{
+    struct peer_link *self = alloc_zero(sizeof *self);
+    self->loop = loop;
+    self->on_message = options->on_message;
+    self->on_turn = options->on_turn;
+    self->arg = options->arg;
+    self->group = alloc_copy(options->group, strlen(options->group));
+    self->id = options->id;
+    self->start_id = options->start_id;
+    peer_message_topic(self->group, self->id, self->topic);
+    link_make_metrics(self, options->metrics);
+    if (link_open(self, options) != 0) {
+        const int reason = errno;
+        peer_link_destroy(&self);
+        errno = reason;
+    }
+    return self;
+}
+
+void peer_link_destroy(struct peer_link **self_p)
+{
+    struct peer_link *self = *self_p;
+    if (self == NULL)
+        return;
+    assert(self->taking == NULL);
+    for (size_t i = 0; i < self->peer_count; i++)
+        peer_destroy(&self->peers[i]);
+    zsock_destroy(&self->publisher);
+    zsock_destroy(&self->feed);
+    bytes_writer_close(&self->buffer);
+    free(self->group);
+    free(self);
+    *self_p = NULL;
+}
+
+/* ---- Members ------------------------------------------------------------------------------------ */
+
+static bool peer_is_in(const struct peer *self, const struct membership *membership)
+{
+    char endpoint[MEMBER_ADDRESS_BYTES_MAX + 1];
+    const struct member *member = membership_find(membership, self->id);
+    return member != NULL &&
+           strcmp(member_word(member, MEMBER_LINK, endpoint), self->endpoint) == 0;
+}
+
+static void link_forget(struct peer_link *self, const struct membership *membership)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < self->peer_count; i++) {
+        if (peer_is_in(self->peers[i], membership))
+            self->peers[kept++] = self->peers[i];
+        else
+            peer_destroy(&self->peers[i]);
+    }
+    self->peer_count = kept;
+}
+
+static bool link_has(const struct peer_link *self, uint64_t id)
+{
+    for (size_t i = 0; i < self->peer_count; i++)
+        if (self->peers[i]->id == id)
+            return true;
+    return false;
+}
+
+int peer_link_update(struct peer_link *self, const struct membership *membership)
+{
+    int code = 0;
+    link_forget(self, membership);
+    for (size_t i = 0; i < membership->count; i++) {
+        const struct member *member = &membership->members[i];
+        if (member->id != self->id && !link_has(self, member->id))
+            self->peers[self->peer_count++] = peer_new(self, member);
+    }
+    for (size_t i = 0; i < self->peer_count; i++)
+        if (self->peers[i]->socket == NULL)
+            code = ERR_INVALID;
+    return code;
+}
+
+/* ---- Receiving ---------------------------------------------------------------------------------- */
+
+static struct metric *link_refusal(struct peer_link *self, int code)
+{
+    switch (code) {
+    case ERR_VERSION: return self->metrics.version;
+    case ERR_MISMATCH: return self->metrics.cluster;
+    default: return self->metrics.malformed;
+    }
+}
+
+/* Two frames: the topic, of which a subscription compares only the beginning, and the message. */
+static int link_decode(struct peer_link *self, const struct message *frames,
+                       struct peer_message *message)
+{
+    if (frames->count != 2 || !frame_equals(&frames->frames[0], self->topic, sizeof self->topic))
+        return ERR_MALFORMED;
+    return peer_message_decode(message, self->uuid, frame_data(&frames->frames[1]),
+                               frame_size(&frames->frames[1]));
+}
+
+static void link_take_one(struct peer *peer, const struct message *frames)
+{
+    struct peer_link *self = peer->link;
+    struct peer_message message;
+    const int code = link_decode(self, frames, &message);
+    if (code != 0) {
+        metric_add(link_refusal(self, code), 1);
+        return;
+    }
+    /* An address that was given to another replica: whatever that says, the member did not. */
+    if (message.from != peer->id) {
+        metric_add(self->metrics.sender, 1);
+        peer_message_close(&message);
+        return;
+    }
+    message.to = self->id;
+    metric_add(self->metrics.received, 1);
+    metric_add(self->metrics.received_bytes, (double)message_size(frames));
+    self->on_message(self->arg, &message);
+}
+
+/* The loop comes back as long as there are more: it asks libzmq for the state of the socket, and not
+ * only the descriptor for a change of it. */
+static int link_take(zloop_t *loop, zsock_t *reader, void *arg)
+{
+    struct peer *peer = arg;
+    struct peer_link *self = peer->link;
+    struct message frames;
+
+    (void)loop;
+    assert(self->taking == NULL);
+    self->taking = peer;
+    for (int i = 0; i < PEER_TURN_MAX && !peer->gone; i++) {
+        const int code = message_receive(&frames, zsock_resolve(reader), NULL);
+        if (code == ERR_MALFORMED)
+            metric_add(self->metrics.malformed, 1);
+        else if (code != 0)
+            break;
+        else
+            link_take_one(peer, &frames);
+        message_close(&frames);
+    }
+    self->taking = NULL;
+    if (peer->gone)
+        peer_destroy(&peer);
+    self->on_turn(self->arg);
+    return 0;
+}
+
+/* ---- Sending ------------------------------------------------------------------------------------ */
+
+void peer_link_send(struct peer_link *self, struct peer_message *message)
+{
+    uint8_t topic[PEER_TOPIC_BYTES];
+    struct message frames;
+
+    assert(message->to != 0 && message->to != self->id);
+    message->from = self->id;
+    message->start_id = self->start_id;
+    self->buffer.size = 0;
+    peer_message_encode(message, self->uuid, &self->buffer);
+    peer_message_topic(self->group, message->to, topic);
+    message_init(&frames);
+    message_add_copy(&frames, topic, sizeof topic);
+    message_add_copy(&frames, self->buffer.data, self->buffer.size);
+    const size_t size = message_size(&frames);
+    if (message_send(&frames, zsock_resolve(self->publisher), NULL) == 0) {
+        metric_add(self->metrics.sent, 1);
+        metric_add(self->metrics.sent_bytes, (double)size);
+    } else {
+        metric_add(self->metrics.dropped, 1);
+        message_close(&frames);
+    }
+    peer_message_close(message);
+}
+
+void peer_link_publish(struct peer_link *self, struct message *message)
+{
+    assert(message->count > 0 && frame_size(&message->frames[0]) > 0 &&
+           frame_data(&message->frames[0])[0] != FEED_TOPIC_PRIVATE);
+    if (self->feed != NULL)
+        (void)message_send(message, zsock_resolve(self->feed), NULL);
+    message_close(message);
+}
