@@ -8,6 +8,7 @@ JSON, before it starts:
     {"not_ready": true}         a bridge that says 503
     {"say": "text"}             a line for its log
     {"not_founded": true}       fail when it is to be founded
+Where D/not_whole exists, `pygmy` ends with 1: some process does not answer.
 Each start is a line "MONOTONIC PID FLAGS" in D/NAME.starts, written when it is ready for a SIGTERM; each
 orderly end is a line "NAME" in D/ends; each founding one in D/founds.
 """
@@ -32,8 +33,9 @@ def main():
         return
     folder = os.path.dirname(sys.argv[sys.argv.index("--config") + 1])
     if os.path.basename(sys.argv[0]) == "pygmy":
-        append(os.path.join(folder, "imports"), " ".join(sys.argv[3:]))
-        return
+        if sys.argv[3] == "import":
+            append(os.path.join(folder, "imports"), " ".join(sys.argv[3:]))
+        sys.exit(1 if os.path.exists(os.path.join(folder, "not_whole")) else 0)
     name = sys.argv[sys.argv.index("--name") + 1]
     started_at = time.monotonic()
     does = {}

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -175,17 +176,28 @@ def test_the_verb_kill_returns_when_the_old_process_is_gone(make):
 
 
 def test_what_dies_at_once_waits_longer_each_time(make):
+    """As the supervisor says, and at least for as long as it says."""
     store = make()
     tell(store, "order-1", {"status": 1})
+    began_at = time.monotonic()
     store.kill("order-1")
-    times = wait_until(lambda: starts(store, "order-1")[-4:] if len(starts(store, "order-1")) >= 6
-                       else None)
-    gaps = [b - a for a, b in zip(times, times[1:])]
-    assert gaps[0] < gaps[1] < gaps[2], gaps
-    assert gaps[2] > 0.7, gaps
+    waits = wait_until(lambda: enough(waits_of(store, "order-1"), 4), 20)
+    assert waits[:4] == [0.1, 0.2, 0.4, 0.8]
+    started = wait_until(lambda: enough(starts(store, "order-1"), 5), 20)
+    assert started[4] - began_at >= sum(waits[:3])
     assert state_of(store, "order-1") in ("waiting", "running")
     os.unlink(store.path("order-1.does"))
     wait_until(lambda: state_of(store, "order-1") == "running")
+
+
+def enough(values, count):
+    return values if len(values) >= count else None
+
+
+def waits_of(store, name):
+    """The pauses before the starts of a process that the supervisor has told of."""
+    return [float(wait) for wait in re.findall(rf"^\S+ {name} .* now waiting for ([\d.]+) s$",
+                                               store.read("supervisor.log"), re.MULTILINE)]
 
 
 def test_what_ended_with_status_5_stays_down_until_somebody_starts_it(make):
@@ -346,6 +358,16 @@ def test_a_store_that_does_not_get_ready_is_taken_down_within_10_s(make):
     assert time.monotonic() - began_at < 10
     assert result.code == 1 and "catalog has no leader" in result.stderr
     assert nothing_is_left(store)
+
+
+def test_a_store_that_works_without_one_of_its_processes_is_up(make):
+    """It is waited for a while, and not for ever."""
+    store = make(up=False)
+    with open(store.path("not_whole"), "w", encoding="ascii"):
+        pass
+    began_at = time.monotonic()
+    store.up()
+    assert 2 <= time.monotonic() - began_at < 10
 
 
 def test_a_wrong_configuration_fails_at_once_with_the_words_of_the_log(make):
