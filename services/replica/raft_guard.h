@@ -49,7 +49,8 @@ raft_term raft_guard_pre_vote_term(raft_term current_term, raft_term echoed_term
 bool raft_guard_barrier(bool became_leader, bool appended);
 
 /* A conflicting tail is walked back one entry for each round trip. Returns the hint to send with a
- * refusal: the index before the first entry of the term that conflicts, not below @commit_index. */
+ * refusal instead of @last_index: the index before the first entry of the term that conflicts (0:
+ * there is no entry that does), not below @commit_index. */
 raft_index raft_guard_hint(raft_index last_index, raft_index first_of_term,
                            raft_index commit_index);
 
@@ -63,5 +64,11 @@ bool raft_guard_persisted(raft_index index, raft_term written_term, raft_term te
 
 /* A member without a vote leaves the core's timeout in the past: a busy loop. */
 raft_time raft_guard_timeout(raft_time timeout, raft_time now);
+
+/* The only voter of a group elects itself without a new term, at its start and when it has heard
+ * nothing: it would write other entries at the indexes and in the term of some that it had sent to a
+ * learner and lost, or lead in the term of a leader that has left. Returns whether it must vote for
+ * itself in a new term first. @own_term is the one in which it has done so, 0: none. */
+bool raft_guard_sole_voter(bool sole_voter, raft_term current_term, raft_term own_term);
 
 #endif
