@@ -26,6 +26,8 @@ PORTS = 80  # what one store may use, from its base on
 # Below the range that the kernel takes the ports of outgoing connections from.
 BASES = range(10000, 32000, PORTS)
 LOG_LINES_SHOWN = 60
+# What most tests need; the store that people get has more of each.
+SMALL = ["--brokers", "1", "--catalogs", "1", "--orders", "1", "--bridges", "1"]
 
 SANITIZER_REPORT = re.compile(
     r"(AddressSanitizer|LeakSanitizer|ThreadSanitizer|UndefinedBehaviorSanitizer|runtime error:)"
@@ -116,10 +118,13 @@ class Answer:
 
 
 class Cluster:
-    """A store on ports and in a folder of its own. up() starts it, close() ends and removes it."""
+    """A store on ports and in a folder of its own. up() starts it, close() ends and removes it.
 
-    def __init__(self, *flags, env=None, ports=None):
-        self.flags = list(flags)
+    It has one process of each kind unless the flags say otherwise, or small is False: then it is
+    what scripts/cluster makes by itself."""
+
+    def __init__(self, *flags, env=None, ports=None, small=True):
+        self.flags = [*(SMALL if small else []), *flags]
         self.env = dict(os.environ, **(env or {}))
         self.dir = tempfile.mkdtemp(prefix="pygmy-test-")
         self.ports = ports or PortBlock()

@@ -55,7 +55,7 @@ def place_fixture(request):
     """Environment, and a function that puts the place of the store into a command."""
     if os.environ.get("PYGMY_README_LIVE"):
         return dict(os.environ), lambda command: command
-    shop = request.getfixturevalue("make_cluster")("--sample")
+    shop = request.getfixturevalue("make_cluster")("--sample", small=False)
 
     def adapt(command):
         command = command.replace("127.0.0.1:8080", f"127.0.0.1:{shop.port_base}")
