@@ -34,7 +34,9 @@ static void check_log(const struct consensus *self)
     assert((trail->front == trail->back) == (terms->run_count == 0));
     check_runs(terms, trail);
     assert(log_tail_last(self->tail) == terms->last);
-    for (replica_index i = log_tail_first(self->tail); i <= terms->last; i++) {
+    /* What lies before the log may still be in memory. */
+    const replica_index first = log_tail_first(self->tail);
+    for (replica_index i = first > terms->first ? first : terms->first; i <= terms->last; i++) {
         const struct log_entry *entry = &log_tail_entry(self->tail, i)->entry;
         assert(entry->index == i && entry->term == consensus_terms_of(terms, i));
     }
@@ -65,19 +67,15 @@ static void check_indexes(const struct consensus *self)
     assert(self->applied_index <= self->commit_index);
 }
 
-/* C4, C6 */
+/* C4. (Several memberships may not be known to be committed: a new leader has them of earlier ones,
+ * who knew.) */
 static void check_leader(const struct consensus *self)
 {
-    size_t uncommitted = 0;
-
     if (!consensus_leads(self))
         return;
     assert(self->barrier != 0);
     assert(consensus_terms_of(&self->terms, self->barrier) == raft_current_term(&self->raft) ||
            self->barrier < self->terms.first);
-    for (size_t i = 0; i < self->history.count; i++)
-        uncommitted += self->history.records[i].index > self->commit_index;
-    assert(uncommitted <= 1);
 }
 
 static void check_members(const struct consensus *self)
