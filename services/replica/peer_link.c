@@ -11,6 +11,7 @@
 #include "broker/bus/alloc.h"
 #include "broker/bus/err.h"
 #include "broker/bus/feed.h"
+#include "services/replica/steady_socket.h"
 
 /* The series of the registry; each NULL without one. */
 struct link_metrics {
@@ -30,8 +31,8 @@ struct peer {
     struct peer_link *link;
     uint64_t id;
     char endpoint[MEMBER_ADDRESS_BYTES_MAX + 1];
-    zsock_t *socket; /* SUB; NULL: the endpoint is none */
-    bool gone;       /* forgotten while its messages were being taken */
+    struct steady_socket *socket; /* SUB; NULL: the endpoint is none */
+    bool gone;                    /* forgotten while its messages were being taken */
 };
 
 struct peer_link {
@@ -45,7 +46,8 @@ struct peer_link {
     uint64_t start_id;
     uint8_t topic[PEER_TOPIC_BYTES]; /* of what is for this replica */
     zsock_t *publisher;              /* PUB, bound: to the members */
-    zsock_t *feed;                   /* PUB, connected to the relays; NULL: there are none */
+    struct steady_socket **feed;     /* PUB, one connected to each relay */
+    size_t feed_count;
     struct peer *peers[MEMBERS_MAX];
     size_t peer_count;
     struct peer *taking;        /* its messages are being taken; NULL: nobody's */
@@ -64,7 +66,7 @@ static void link_set_bytes(zsock_t *socket, int option, const void *value, size_
 }
 
 /* A connection that is silent is given up and made anew; one that does not come about, too. */
-static zsock_t *link_socket(int type, int messages_max)
+static zsock_t *link_socket(int type, int messages_max, int bytes_max)
 {
     zsock_t *socket = zsock_new(type);
     assert(socket != NULL);
@@ -72,7 +74,7 @@ static zsock_t *link_socket(int type, int messages_max)
     zsock_set_immediate(socket, 1);
     zsock_set_sndhwm(socket, messages_max);
     zsock_set_rcvhwm(socket, messages_max);
-    zsock_set_maxmsgsize(socket, PEER_BYTES_MAX);
+    zsock_set_maxmsgsize(socket, bytes_max);
     zsock_set_heartbeat_ivl(socket, PEER_PROBE_MS);
     zsock_set_heartbeat_timeout(socket, PEER_GONE_MS);
     zsock_set_connect_timeout(socket, PEER_GONE_MS);
@@ -84,22 +86,39 @@ static zsock_t *link_socket(int type, int messages_max)
 static int link_bind(struct peer_link *self, const char *endpoint)
 {
     const int yes = 1;
-    self->publisher = link_socket(ZMQ_PUB, PEER_MESSAGES_MAX);
+    self->publisher = link_socket(ZMQ_PUB, PEER_MESSAGES_MAX, PEER_BYTES_MAX);
     /* A full queue is told, so that what is dropped can be counted. A topic has one subscriber:
      * nobody else misses anything for it. */
     link_set_bytes(self->publisher, ZMQ_XPUB_NODROP, &yes, sizeof yes);
     return zsock_bind(self->publisher, "%s", endpoint) < 0 ? -1 : 0;
 }
 
+/* What comes here are subscriptions that a relay let pass, and libzmq may wrap them: with a bound as
+ * low as its own, one of the largest would cut the relay off for good. */
+static zsock_t *link_make_feed(void *arg)
+{
+    (void)arg;
+    return link_socket(ZMQ_PUB, RELAY_MESSAGES_MAX, 2 * MESSAGE_BYTES_MAX);
+}
+
 static int link_connect_relays(struct peer_link *self, const char *const *relays, size_t count)
 {
-    if (count == 0)
-        return 0;
-    self->feed = link_socket(ZMQ_PUB, RELAY_MESSAGES_MAX);
-    for (size_t i = 0; i < count; i++)
-        if (zsock_connect(self->feed, "%s", relays[i]) != 0)
+    self->feed = alloc_zero((count + 1) * sizeof(struct steady_socket *));
+    for (; self->feed_count < count; self->feed_count++) {
+        self->feed[self->feed_count] =
+            steady_socket_new(self->loop, relays[self->feed_count], link_make_feed, NULL, self);
+        if (self->feed[self->feed_count] == NULL)
             return -1;
+    }
     return 0;
+}
+
+static zsock_t *peer_make_socket(void *arg)
+{
+    const struct peer *self = arg;
+    zsock_t *socket = link_socket(ZMQ_SUB, PEER_MESSAGES_MAX, PEER_BYTES_MAX);
+    link_set_bytes(socket, ZMQ_SUBSCRIBE, self->link->topic, sizeof self->link->topic);
+    return socket;
 }
 
 static int link_take(zloop_t *loop, zsock_t *reader, void *arg);
@@ -110,12 +129,7 @@ static struct peer *peer_new(struct peer_link *link, const struct member *member
     self->link = link;
     self->id = member->id;
     member_word(member, MEMBER_LINK, self->endpoint);
-    self->socket = link_socket(ZMQ_SUB, PEER_MESSAGES_MAX);
-    link_set_bytes(self->socket, ZMQ_SUBSCRIBE, link->topic, sizeof link->topic);
-    if (zsock_connect(self->socket, "%s", self->endpoint) == 0)
-        zloop_reader(link->loop, self->socket, link_take, self);
-    else
-        zsock_destroy(&self->socket);
+    self->socket = steady_socket_new(link->loop, self->endpoint, peer_make_socket, link_take, self);
     return self;
 }
 
@@ -127,9 +141,7 @@ static void peer_destroy(struct peer **self_p)
         self->gone = true; /* link_take still looks at it, and destroys it then */
         return;
     }
-    if (self->socket != NULL)
-        zloop_reader_end(self->link->loop, self->socket);
-    zsock_destroy(&self->socket);
+    steady_socket_destroy(&self->socket);
     free(self);
 }
 
@@ -210,8 +222,10 @@ void peer_link_destroy(struct peer_link **self_p)
     assert(self->taking == NULL);
     for (size_t i = 0; i < self->peer_count; i++)
         peer_destroy(&self->peers[i]);
+    for (size_t i = 0; i < self->feed_count; i++)
+        steady_socket_destroy(&self->feed[i]);
+    free(self->feed);
     zsock_destroy(&self->publisher);
-    zsock_destroy(&self->feed);
     bytes_writer_close(&self->buffer);
     free(self->group);
     free(self);
@@ -360,11 +374,25 @@ void peer_link_send(struct peer_link *self, struct peer_message *message)
     peer_message_close(message);
 }
 
+static void feed_send(struct steady_socket *feed, struct message *message)
+{
+    struct message copy;
+    zsock_t *socket = steady_socket_now(feed);
+    if (socket == NULL)
+        return;
+    message_init(&copy);
+    for (; copy.count < message->count; copy.count++)
+        frame_share(&copy.frames[copy.count], &message->frames[copy.count]);
+    /* Not being told to do otherwise, libzmq drops what finds no room. */
+    (void)message_send(&copy, zsock_resolve(socket), NULL);
+    message_close(&copy);
+}
+
 void peer_link_publish(struct peer_link *self, struct message *message)
 {
     assert(message->count > 0 && frame_size(&message->frames[0]) > 0 &&
            frame_data(&message->frames[0])[0] != FEED_TOPIC_PRIVATE);
-    if (self->feed != NULL)
-        (void)message_send(message, zsock_resolve(self->feed), NULL);
+    for (size_t i = 0; i < self->feed_count; i++)
+        feed_send(self->feed[i], message);
     message_close(message);
 }

@@ -6,9 +6,9 @@
  * socket of its own, so that one that floods or is stopped costs the others nothing and all that is
  * pending of one can be dropped with its socket.
  *
- * What is for everybody (feed.h) leaves by a second PUB socket, which is connected to the brokers'
- * relays and to nobody else: on one and the same a subscription to everything, which a broker passes
- * on like any other, would draw all that the replicas say to each other to the brokers.
+ * What is for everybody (feed.h) leaves by other PUB sockets, one connected to each broker's relay: by
+ * the same one, a subscription to everything, which a broker passes on like any other, would draw
+ * all that the replicas say to each other to that broker.
  *
  * Endpoints should be addresses, not names: libzmq looks a name up in the thread that does all the
  * work, and a resolver that does not answer would stop it.
