@@ -412,7 +412,7 @@ static void found(struct rig *self, struct rig_node *node, size_t voters)
     bytes_writer_close(&writer);
 }
 
-struct rig *rig_new(size_t voters, size_t others)
+struct rig *rig_open(size_t voters, size_t others)
 {
     struct rig *self = alloc_zero(sizeof *self);
 
@@ -433,7 +433,7 @@ struct rig *rig_new(size_t voters, size_t others)
     return self;
 }
 
-void rig_destroy(struct rig **self_p)
+void rig_close(struct rig **self_p)
 {
     struct rig *self = *self_p;
 

@@ -77,8 +77,8 @@ struct rig {
 };
 
 /* @voters nodes, up, of the same founding membership, and @others, up, that belong to no group. */
-struct rig *rig_new(size_t voters, size_t others);
-void rig_destroy(struct rig **self_p);
+struct rig *rig_open(size_t voters, size_t others);
+void rig_close(struct rig **self_p);
 struct rig_node *rig_node(struct rig *self, uint64_t id);
 
 /* Let time pass, a millisecond at a time. */

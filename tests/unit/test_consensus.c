@@ -14,7 +14,7 @@
 /* A group of one elects itself at once, in a new term, and commits what is durable. */
 static void test_a_group_of_one_elects_itself_and_commits(void **state)
 {
-    struct rig *rig = rig_new(1, 0);
+    struct rig *rig = rig_open(1, 0);
     struct rig_node *node = rig_node(rig, 1);
     replica_index index;
     (void)state;
@@ -29,13 +29,13 @@ static void test_a_group_of_one_elects_itself_and_commits(void **state)
     assert_int_equal(node->applied, 2);
     rig_run(rig, 1);
     assert_int_equal(node->applied, 3);
-    rig_destroy(&rig);
+    rig_close(&rig);
 }
 
 /* Three elect one, which commits when a majority has its entry on the disk, and all apply it. */
 static void test_three_elect_and_replicate(void **state)
 {
-    struct rig *rig = rig_new(3, 0);
+    struct rig *rig = rig_open(3, 0);
     replica_index index;
     (void)state;
 
@@ -44,7 +44,7 @@ static void test_three_elect_and_replicate(void **state)
         assert_int_equal(rig_submit(rig, leader, "command", &index), 0);
     rig_converge(rig, index);
     assert_int_equal(rig_leader(rig), leader);
-    rig_destroy(&rig);
+    rig_close(&rig);
 }
 
 int main(void)
