@@ -1,7 +1,7 @@
-/* See consensus_rig.h.
+/* See crew.h.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#include "tests/lib/consensus_rig.h"
+#include "tests/lib/crew.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -12,13 +12,13 @@
 
 static const uint8_t uuid[16] = {7};
 
-struct rig_node *rig_node(struct rig *self, uint64_t id)
+struct crew_node *crew_node(struct crew *self, uint64_t id)
 {
     assert(id >= 1 && id <= self->count);
     return &self->nodes[id - 1];
 }
 
-const char *rig_address(uint64_t id)
+const char *crew_address(uint64_t id)
 {
     static const char *const addresses[] = {"",      "a 1 1", "b 2 2", "c 3 3",
                                             "d 4 4", "e 5 5", "f 6 6"};
@@ -27,21 +27,19 @@ const char *rig_address(uint64_t id)
 
 /* ---- Network ------------------------------------------------------------------------------------ */
 
-static bool is_lost(struct rig *self, const struct peer_message *message)
+static bool is_lost(struct crew *self, const struct peer_message *message)
 {
+    if (self->lose != NULL && self->lose(self->arg, message))
+        return true;
     self->random = self->random * 6364136223846793005ULL + 1442695040888963407ULL;
-    if ((self->random >> 33) % 100 < self->loss_percent)
-        return true;
-    if (message->to > self->count || rig_node(self, message->to)->is_cut_off ||
-        rig_node(self, message->from)->is_cut_off)
-        return true;
-    return self->lose != NULL && self->lose(self->arg, message);
+    return (self->random >> 33) % 100 < self->loss_percent || message->to > self->count ||
+           crew_node(self, message->to)->is_cut_off || crew_node(self, message->from)->is_cut_off;
 }
 
-static void post(struct rig *self, const struct peer_message *message)
+static void post(struct crew *self, const struct peer_message *message)
 {
     struct bytes_writer writer = {0};
-    struct rig_packet *packet = alloc_zero(sizeof *packet);
+    struct crew_packet *packet = alloc_zero(sizeof *packet);
 
     peer_message_encode(message, uuid, &writer);
     packet->at_ms = self->now_ms + 1;
@@ -52,7 +50,7 @@ static void post(struct rig *self, const struct peer_message *message)
     self->packets_end = &packet->next;
 }
 
-static void fill_from_disk(struct rig_node *node, struct peer_message *message)
+static void fill_from_disk(struct crew_node *node, struct peer_message *message)
 {
     node->appends_on_disk++;
     message->append.entries = alloc_zero(message->append.count * sizeof(struct shared_entry *));
@@ -63,7 +61,7 @@ static void fill_from_disk(struct rig_node *node, struct peer_message *message)
     }
 }
 
-static void send_one(struct rig *self, struct rig_node *node, struct peer_message *message)
+static void send_one(struct crew *self, struct crew_node *node, struct peer_message *message)
 {
     node->messages++;
     /* C1: it speaks of no term that is not on the disk (a vote before the vote asks for the next). */
@@ -75,7 +73,7 @@ static void send_one(struct rig *self, struct rig_node *node, struct peer_messag
     peer_message_close(message);
 }
 
-static void send_all(struct rig *self, struct rig_node *node, struct peer_message *message)
+static void send_all(struct crew *self, struct crew_node *node, struct peer_message *message)
 {
     struct peer_message rest = {0};
 
@@ -90,25 +88,25 @@ static void send_all(struct rig *self, struct rig_node *node, struct peer_messag
     send_one(self, node, message);
 }
 
-static void deliver(struct rig *self, struct rig_packet *packet)
+static void deliver(struct crew *self, struct crew_packet *packet)
 {
-    struct rig_node *node = rig_node(self, packet->to);
+    struct crew_node *node = crew_node(self, packet->to);
     struct peer_message message;
 
     if (node->consensus != NULL && !node->is_cut_off) {
         int code = peer_message_decode(&message, uuid, packet->data, packet->size);
         assert(code == 0);
         consensus_receive(node->consensus, &message, self->now_ms);
-        rig_follow(self, node);
+        crew_follow(self, node);
     }
     free(packet->data);
     free(packet);
 }
 
-static void deliver_due(struct rig *self)
+static void deliver_due(struct crew *self)
 {
     while (self->packets != NULL && self->packets->at_ms <= self->now_ms) {
-        struct rig_packet *packet = self->packets;
+        struct crew_packet *packet = self->packets;
         self->packets = packet->next;
         if (self->packets == NULL)
             self->packets_end = &self->packets;
@@ -116,23 +114,23 @@ static void deliver_due(struct rig *self)
     }
 }
 
-void rig_inject(struct rig *self, struct peer_message *message)
+void crew_inject(struct crew *self, struct peer_message *message)
 {
-    struct rig_node *node = rig_node(self, message->to);
+    struct crew_node *node = crew_node(self, message->to);
 
     consensus_receive(node->consensus, message, self->now_ms);
-    rig_follow(self, node);
+    crew_follow(self, node);
 }
 
 /* ---- Disk --------------------------------------------------------------------------------------- */
 
-static void disk_cut(struct rig_disk *disk, replica_index index)
+static void disk_cut(struct crew_disk *disk, replica_index index)
 {
     for (; disk->last >= index && disk->last >= disk->first; disk->last--)
         shared_entry_release(&disk->entries[disk->last]);
 }
 
-static void disk_write(struct rig_disk *disk, struct consensus_write *write)
+static void disk_write(struct crew_disk *disk, struct consensus_write *write)
 {
     if (write->term != 0) {
         assert(write->term > disk->term || (write->term == disk->term && disk->vote == 0));
@@ -143,13 +141,13 @@ static void disk_write(struct rig_disk *disk, struct consensus_write *write)
         struct shared_entry *entry = write->entries[i];
         if (i == 0)
             disk_cut(disk, entry->entry.index);
-        assert(entry->entry.index == disk->last + 1 && entry->entry.index <= RIG_ENTRIES_MAX);
+        assert(entry->entry.index == disk->last + 1 && entry->entry.index <= CREW_ENTRIES_MAX);
         assert(entry->entry.term <= disk->term);
         disk->entries[++disk->last] = shared_entry_hold(entry);
     }
 }
 
-static void write_close(struct rig_write *write)
+static void write_close(struct crew_write *write)
 {
     struct consensus_action action = {.kind = CONSENSUS_WRITE, .write = write->write};
 
@@ -157,20 +155,20 @@ static void write_close(struct rig_write *write)
     free(write);
 }
 
-static void persist_one(struct rig *self, struct rig_node *node)
+static void persist_one(struct crew *self, struct crew_node *node)
 {
-    struct rig_write *write = node->writes;
+    struct crew_write *write = node->writes;
 
     node->writes = write->next;
     disk_write(&node->disk, &write->write);
     write_close(write);
     consensus_persisted(node->consensus, self->now_ms);
-    rig_follow(self, node);
+    crew_follow(self, node);
 }
 
-static void install(struct rig *self, struct rig_node *node)
+static void install(struct crew *self, struct crew_node *node)
 {
-    struct rig_disk *disk = &node->disk;
+    struct crew_disk *disk = &node->disk;
 
     node->installs = false;
     disk_cut(disk, disk->first);
@@ -179,36 +177,34 @@ static void install(struct rig *self, struct rig_node *node)
     disk->last = disk->snapshot.index;
     node->applied = disk->snapshot.index;
     consensus_snapshot_installed(node->consensus, self->now_ms);
-    rig_follow(self, node);
+    crew_follow(self, node);
 }
 
 /* ---- Actions ------------------------------------------------------------------------------------ */
 
-static void begin_write(struct rig_node *node, const struct consensus_action *action)
+static void begin_write(struct crew_node *node, const struct consensus_action *action)
 {
-    struct rig_write **end = &node->writes;
+    struct crew_write **end = &node->writes;
 
-    if (action->write.term != 0)
-        node->wrote_term = action->write.term;
     while (*end != NULL)
         end = &(*end)->next;
     *end = alloc_zero(sizeof **end);
     (*end)->write = action->write;
 }
 
-static void fetch(struct rig *self, struct rig_node *node, const struct consensus_action *action)
+static void fetch(struct crew *self, struct crew_node *node, const struct consensus_action *action)
 {
     node->fetches++;
     if (!node->ignores_fetches &&
-        snapshot_mark_same(&rig_node(self, action->fetch.from)->disk.snapshot,
+        snapshot_mark_same(&crew_node(self, action->fetch.from)->disk.snapshot,
                            &action->fetch.snapshot)) {
         consensus_snapshot_fetched(node->consensus, &action->fetch.snapshot, action->fetch.from,
                                    action->fetch.term, self->now_ms);
-        rig_follow(self, node);
+        crew_follow(self, node);
     }
 }
 
-static void apply(struct rig_node *node)
+static void apply(struct crew_node *node)
 {
     const replica_index durable = consensus_durable_index(node->consensus);
 
@@ -217,7 +213,7 @@ static void apply(struct rig_node *node)
     consensus_applied(node->consensus, node->applied);
 }
 
-static void follow_one(struct rig *self, struct rig_node *node, struct consensus_action *action)
+static void follow_one(struct crew *self, struct crew_node *node, struct consensus_action *action)
 {
     switch (action->kind) {
     case CONSENSUS_WRITE: begin_write(node, action); break;
@@ -240,7 +236,7 @@ static void follow_one(struct rig *self, struct rig_node *node, struct consensus
     }
 }
 
-void rig_follow(struct rig *self, struct rig_node *node)
+void crew_follow(struct crew *self, struct crew_node *node)
 {
     struct consensus_action actions[64];
     size_t count = 0;
@@ -270,7 +266,7 @@ void rig_follow(struct rig *self, struct rig_node *node)
 
 /* ---- Time --------------------------------------------------------------------------------------- */
 
-static void turn(struct rig *self, struct rig_node *node)
+static void turn(struct crew *self, struct crew_node *node)
 {
     while (node->consensus != NULL && node->writes != NULL && !node->disk_is_stalled)
         persist_one(self, node);
@@ -278,11 +274,11 @@ static void turn(struct rig *self, struct rig_node *node)
         install(self, node);
     if (node->consensus != NULL && consensus_deadline_ms(node->consensus) <= self->now_ms) {
         consensus_tick(node->consensus, self->now_ms);
-        rig_follow(self, node);
+        crew_follow(self, node);
     }
 }
 
-void rig_run(struct rig *self, int64_t ms)
+void crew_run(struct crew *self, int64_t ms)
 {
     for (int64_t end_ms = self->now_ms + ms; self->now_ms < end_ms;) {
         self->now_ms++;
@@ -292,7 +288,7 @@ void rig_run(struct rig *self, int64_t ms)
     }
 }
 
-uint64_t rig_leader(const struct rig *self)
+uint64_t crew_leader(const struct crew *self)
 {
     replica_term term = 0;
     uint64_t id = 0;
@@ -311,14 +307,14 @@ uint64_t rig_leader(const struct rig *self)
     return id;
 }
 
-uint64_t rig_elect(struct rig *self)
+uint64_t crew_elect(struct crew *self)
 {
     for (int ms = 0; ms < 10000; ms++) {
-        const uint64_t id = rig_leader(self);
-        if (id != 0 && rig_node(self, id)->applied >= rig_node(self, id)->role.role.barrier &&
-            rig_node(self, id)->role.role.barrier != 0)
+        const uint64_t id = crew_leader(self);
+        if (id != 0 && crew_node(self, id)->applied >= crew_node(self, id)->role.role.barrier &&
+            crew_node(self, id)->role.role.barrier != 0)
             return id;
-        rig_run(self, 1);
+        crew_run(self, 1);
     }
     assert(!"no leader within 10 s");
     return 0;
@@ -326,13 +322,13 @@ uint64_t rig_elect(struct rig *self)
 
 /* ---- Nodes -------------------------------------------------------------------------------------- */
 
-void rig_crash(struct rig *self, uint64_t id)
+void crew_crash(struct crew *self, uint64_t id)
 {
-    struct rig_node *node = rig_node(self, id);
+    struct crew_node *node = crew_node(self, id);
 
     consensus_destroy(&node->consensus);
     while (node->writes != NULL) {
-        struct rig_write *write = node->writes;
+        struct crew_write *write = node->writes;
         node->writes = write->next;
         write_close(write);
     }
@@ -342,7 +338,7 @@ void rig_crash(struct rig *self, uint64_t id)
 }
 
 /* What the disk holds, as a driver wants to be told. */
-static void read_disk(const struct rig_disk *disk, struct consensus_start *start,
+static void read_disk(const struct crew_disk *disk, struct consensus_start *start,
                       replica_term *terms, struct shared_entry **memberships)
 {
     *start = (struct consensus_start){.term = disk->term,
@@ -362,18 +358,18 @@ static void read_disk(const struct rig_disk *disk, struct consensus_start *start
     }
 }
 
-void rig_start(struct rig *self, uint64_t id)
+void crew_start(struct crew *self, uint64_t id)
 {
-    static const size_t room = RIG_ENTRIES_MAX + 1;
-    struct rig_node *node = rig_node(self, id);
+    static const size_t room = CREW_ENTRIES_MAX + 1;
+    struct crew_node *node = crew_node(self, id);
     replica_term *terms = alloc_zero(room * sizeof *terms);
     struct shared_entry **memberships = alloc_zero(room * sizeof(struct shared_entry *));
     struct consensus_start start;
     const struct consensus_options options = {.id = id,
                                               .start_id = 1000 + ++self->starts,
-                                              .address = rig_address(id),
+                                              .address = crew_address(id),
                                               .seed = (unsigned)(id * 7919 + self->starts * 104729),
-                                              .election_ms = RIG_ELECTION_MS,
+                                              .election_ms = CREW_ELECTION_MS,
                                               .heartbeat_ms = 15,
                                               .snapshot_retry_ms = 200,
                                               .in_flight_max = self->in_flight_max,
@@ -387,10 +383,10 @@ void rig_start(struct rig *self, uint64_t id)
     node->seen_commit = 0;
     free(terms);
     free(memberships);
-    rig_follow(self, node);
+    crew_follow(self, node);
 }
 
-static void found(struct rig *self, struct rig_node *node, size_t voters)
+static void found(struct crew *self, struct crew_node *node, size_t voters)
 {
     struct membership membership = {.count = voters};
     struct bytes_writer writer = {0};
@@ -399,7 +395,7 @@ static void found(struct rig *self, struct rig_node *node, size_t voters)
     for (size_t i = 0; i < voters; i++) {
         membership.members[i].id = i + 1;
         membership.members[i].role = MEMBER_VOTER;
-        strcpy(membership.members[i].address, rig_address(i + 1));
+        strcpy(membership.members[i].address, crew_address(i + 1));
     }
     membership_encode(&membership, &writer);
     node->disk.term = 1;
@@ -412,11 +408,11 @@ static void found(struct rig *self, struct rig_node *node, size_t voters)
     bytes_writer_close(&writer);
 }
 
-struct rig *rig_open(size_t voters, size_t others)
+struct crew *crew_new(size_t voters, size_t others)
 {
-    struct rig *self = alloc_zero(sizeof *self);
+    struct crew *self = alloc_zero(sizeof *self);
 
-    assert(voters + others <= RIG_NODES_MAX);
+    assert(voters + others <= CREW_NODES_MAX);
     self->count = voters + others;
     self->now_ms = 1000;
     self->packets_end = &self->packets;
@@ -428,21 +424,21 @@ struct rig *rig_open(size_t voters, size_t others)
         self->nodes[i].disk.first = 1;
         if (i < voters)
             found(self, &self->nodes[i], voters);
-        rig_start(self, i + 1);
+        crew_start(self, i + 1);
     }
     return self;
 }
 
-void rig_close(struct rig **self_p)
+void crew_destroy(struct crew **self_p)
 {
-    struct rig *self = *self_p;
+    struct crew *self = *self_p;
 
     for (size_t i = 0; i < self->count; i++) {
-        rig_crash(self, i + 1);
+        crew_crash(self, i + 1);
         disk_cut(&self->nodes[i].disk, self->nodes[i].disk.first);
     }
     while (self->packets != NULL) {
-        struct rig_packet *packet = self->packets;
+        struct crew_packet *packet = self->packets;
         self->packets = packet->next;
         free(packet->data);
         free(packet);
@@ -453,25 +449,48 @@ void rig_close(struct rig **self_p)
 
 /* ---- What tests ask for ------------------------------------------------------------------------- */
 
-int rig_submit(struct rig *self, uint64_t id, const char *text, replica_index *index)
+int crew_submit(struct crew *self, uint64_t id, const char *text, replica_index *index)
 {
-    struct rig_node *node = rig_node(self, id);
+    struct crew_node *node = crew_node(self, id);
     const struct log_entry entry = {.kind = LOG_ENTRY_COMMAND,
                                     .log_time_ms = self->now_ms,
                                     .data = (const uint8_t *)text,
                                     .size = strlen(text)};
     int code = consensus_submit(node->consensus, &entry, 1, index, self->now_ms);
 
-    rig_follow(self, node);
+    crew_follow(self, node);
     return code;
 }
 
-bool rig_agrees(const struct rig *self, replica_index last)
+void crew_put(struct crew *self, uint64_t id, replica_term term, const char *text)
 {
-    const struct rig_node *other = NULL;
+    struct crew_disk *disk = &crew_node(self, id)->disk;
+
+    assert(crew_node(self, id)->consensus == NULL && term >= disk->term);
+    if (term > disk->term)
+        disk->vote = 0;
+    disk->term = term;
+    disk->last++;
+    disk->entries[disk->last] = shared_entry_new(&(struct log_entry){.index = disk->last,
+                                                                     .term = term,
+                                                                     .kind = LOG_ENTRY_COMMAND,
+                                                                     .data = (const uint8_t *)text,
+                                                                     .size = strlen(text)});
+}
+
+void crew_leave_alone(struct crew *self, uint64_t id)
+{
+    for (uint64_t other = 1; other <= self->count; other++)
+        if (other != id && crew_node(self, other)->consensus != NULL)
+            crew_crash(self, other);
+}
+
+bool crew_agrees(const struct crew *self, replica_index last)
+{
+    const struct crew_node *other = NULL;
 
     for (size_t i = 0; i < self->count; i++) {
-        const struct rig_node *node = &self->nodes[i];
+        const struct crew_node *node = &self->nodes[i];
         if (node->consensus == NULL)
             continue;
         if (node->applied < last)
@@ -489,19 +508,19 @@ bool rig_agrees(const struct rig *self, replica_index last)
     return true;
 }
 
-void rig_converge(struct rig *self, replica_index last)
+void crew_converge(struct crew *self, replica_index last)
 {
     for (int ms = 0; ms < 20000; ms++) {
-        if (rig_agrees(self, last))
+        if (crew_agrees(self, last))
             return;
-        rig_run(self, 1);
+        crew_run(self, 1);
     }
     assert(!"no agreement within 20 s");
 }
 
-void rig_snapshot(struct rig *self, uint64_t id, unsigned trailing)
+void crew_snapshot(struct crew *self, uint64_t id, unsigned trailing)
 {
-    struct rig_node *node = rig_node(self, id);
+    struct crew_node *node = crew_node(self, id);
     struct snapshot_mark mark = {.index = node->applied,
                                  .term = consensus_term_of(node->consensus, node->applied),
                                  .bytes = 100,
@@ -515,5 +534,5 @@ void rig_snapshot(struct rig *self, uint64_t id, unsigned trailing)
     node->disk.snapshot = mark;
     for (; node->disk.first + trailing <= mark.index; node->disk.first++)
         shared_entry_release(&node->disk.entries[node->disk.first]);
-    rig_follow(self, node);
+    crew_follow(self, node);
 }
