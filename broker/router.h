@@ -198,7 +198,4 @@ const char *router_count_label(enum router_count count);
 const char *router_count_help(enum router_count count);
 const char *router_result_label(enum router_result result);
 
-/* Assert the invariants that can be seen in the state. For tests: looks at everything. */
-void router_check(struct router *self);
-
 #endif

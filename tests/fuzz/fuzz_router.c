@@ -21,6 +21,7 @@
 #include "broker/bus/pack.h"
 #include "broker/router.h"
 #include "tests/fuzz/frames.h"
+#include "tests/lib/router_check.h"
 
 enum { PEERS = 14, IDS = 4, ASKS = 4, BALANCES = 1024, EVENTS_MAX = 2000 };
 

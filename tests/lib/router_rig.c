@@ -16,6 +16,7 @@
 #include "broker/bus/alloc.h"
 #include "broker/bus/limits.h"
 #include "broker/router.h"
+#include "tests/lib/router_check.h"
 
 struct rig *rig_new(const struct router_options *options)
 {

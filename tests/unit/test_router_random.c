@@ -21,6 +21,7 @@
 #include "broker/bus/mdp.h"
 #include "broker/bus/pack.h"
 #include "broker/router.h"
+#include "tests/lib/router_check.h"
 
 #define PEERS       40
 #define IDS         8 /* requests given to a peer that are remembered, for answers */

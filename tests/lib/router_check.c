@@ -1,6 +1,8 @@
-/* The router's invariants, as far as they can be seen in its state. For tests.
+/* See router_check.h.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include "tests/lib/router_check.h"
+
 #include <assert.h>
 
 #include "broker/router_state.h"
