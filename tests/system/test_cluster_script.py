@@ -335,6 +335,8 @@ def test_a_stale_pid_that_is_somebody_elses_now_is_not_killed(make):
 def test_a_taken_port_is_named_and_nothing_is_started(make):
     store = make(up=False)
     with socket.socket() as taken:
+        # Connections of an earlier test's store may linger at this port.
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", store.port_base))
         taken.listen()
         result = store.script("up", "--detach")
