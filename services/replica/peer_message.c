@@ -162,12 +162,14 @@ static uint64_t get_number(struct bytes_reader *reader, uint64_t min)
     return number;
 }
 
-/* The index and the term of an entry, or 0 and 0 for the place before the first one. */
-static void get_place(struct bytes_reader *reader, replica_index *index, replica_term *term)
+/* The index and the term of an entry, or 0 and 0 for the place before the first one. Who has it has
+ * come at least as far as its term. */
+static void get_place(const struct peer_message *self, struct bytes_reader *reader,
+                      replica_index *index, replica_term *term)
 {
     *index = get_number(reader, 0);
     *term = get_number(reader, 0);
-    if ((*index == 0) != (*term == 0))
+    if ((*index == 0) != (*term == 0) || *term > self->term)
         bytes_reader_fail(reader);
 }
 
@@ -231,7 +233,7 @@ static void get_entries(struct peer_message *self, size_t count, struct bytes_re
 
 static void get_append(struct peer_message *self, struct bytes_reader *reader)
 {
-    get_place(reader, &self->append.prev_index, &self->append.prev_term);
+    get_place(self, reader, &self->append.prev_index, &self->append.prev_term);
     self->append.commit_index = get_number(reader, 0);
     const size_t count = bytes_get_u32(reader);
     /* So many entries could be there, and an index could be given to each. */
@@ -260,15 +262,19 @@ static void get_fields(struct peer_message *self, struct bytes_reader *reader)
         self->append_result.last_index = get_number(reader, 0);
         return;
     case PEER_VOTE:
-        get_place(reader, &self->vote.last_index, &self->vote.last_term);
+        get_place(self, reader, &self->vote.last_index, &self->vote.last_term);
         get_flags(reader, &self->vote.pre_vote, &self->vote.disrupt);
         return;
     case PEER_VOTE_RESULT:
         get_flags(reader, &self->vote_result.pre_vote, &self->vote_result.granted);
         return;
-    case PEER_SNAPSHOT: snapshot_mark_decode(&self->snapshot, reader); return;
+    case PEER_SNAPSHOT:
+        snapshot_mark_decode(&self->snapshot, reader);
+        if (self->snapshot.term > self->term)
+            bytes_reader_fail(reader);
+        return;
     case PEER_TIMEOUT_NOW:
-        get_place(reader, &self->timeout_now.last_index, &self->timeout_now.last_term);
+        get_place(self, reader, &self->timeout_now.last_index, &self->timeout_now.last_term);
         return;
     case PEER_ROUND:
     case PEER_ROUND_RESULT: self->round.number = bytes_get_u64(reader); return;
