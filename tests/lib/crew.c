@@ -386,18 +386,23 @@ void crew_start(struct crew *self, uint64_t id)
     crew_follow(self, node);
 }
 
-static void found(struct crew *self, struct crew_node *node, size_t voters)
+void crew_membership(size_t voters, struct bytes_writer *writer)
 {
     struct membership membership = {.count = voters};
-    struct bytes_writer writer = {0};
 
-    (void)self;
     for (size_t i = 0; i < voters; i++) {
         membership.members[i].id = i + 1;
         membership.members[i].role = MEMBER_VOTER;
         strcpy(membership.members[i].address, crew_address(i + 1));
     }
-    membership_encode(&membership, &writer);
+    membership_encode(&membership, writer);
+}
+
+static void found(struct crew_node *node, size_t voters)
+{
+    struct bytes_writer writer = {0};
+
+    crew_membership(voters, &writer);
     node->disk.term = 1;
     node->disk.last = 1;
     node->disk.entries[1] = shared_entry_new(&(struct log_entry){.index = 1,
@@ -423,7 +428,7 @@ struct crew *crew_new(size_t voters, size_t others)
         self->nodes[i].id = i + 1;
         self->nodes[i].disk.first = 1;
         if (i < voters)
-            found(self, &self->nodes[i], voters);
+            found(&self->nodes[i], voters);
         crew_start(self, i + 1);
     }
     return self;

@@ -107,6 +107,8 @@ void crew_snapshot(struct crew *self, uint64_t id, unsigned trailing);
 void crew_inject(struct crew *self, struct peer_message *message);
 /* Carry out what a node asked for, after a call to its driver. */
 void crew_follow(struct crew *self, struct crew_node *node);
+/* Write a membership of the @voters first nodes. */
+void crew_membership(size_t voters, struct bytes_writer *writer);
 /* The address of a member. */
 const char *crew_address(uint64_t id);
 

@@ -8,93 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "broker/bus/err.h"
-#include "tests/lib/crew.h"
-
-/* What was sent, seen by crew->lose. */
-struct seen {
-    size_t count[PEER_DIGEST + 1]; /* by kind, votes before the vote left out */
-    size_t appended;               /* entries in PEER_APPEND */
-    struct peer_message last[PEER_DIGEST + 1];
-    bool lose_all;
-};
-
-static bool see(void *arg, const struct peer_message *message)
-{
-    struct seen *seen = arg;
-
-    if (message->kind == PEER_VOTE && message->vote.pre_vote)
-        return seen->lose_all;
-    seen->count[message->kind]++;
-    seen->last[message->kind] = *message;
-    if (message->kind == PEER_APPEND)
-        seen->appended += message->append.count;
-    return seen->lose_all;
-}
-
-static void watch(struct crew *crew, struct seen *seen)
-{
-    *seen = (struct seen){0};
-    crew->lose = see;
-    crew->arg = seen;
-}
-
-static struct peer_message heartbeat(uint64_t from, uint64_t to, replica_term term,
-                                     replica_index prev_index, replica_term prev_term)
-{
-    struct peer_message message = {.kind = PEER_APPEND, .from = from, .to = to, .term = term};
-
-    message.append.prev_index = prev_index;
-    message.append.prev_term = prev_term;
-    return message;
-}
-
-/* An append of @count commands of @entry_term. */
-static struct peer_message append(uint64_t from, uint64_t to, replica_term term,
-                                  replica_index prev_index, replica_term prev_term,
-                                  replica_term entry_term, size_t count)
-{
-    struct peer_message message = heartbeat(from, to, term, prev_index, prev_term);
-
-    message.append.count = count;
-    message.append.entries = calloc(count, sizeof(struct shared_entry *));
-    for (size_t i = 0; i < count; i++)
-        message.append.entries[i] = shared_entry_new(&(struct log_entry){
-            .index = prev_index + 1 + i, .term = entry_term, .kind = LOG_ENTRY_COMMAND});
-    return message;
-}
-
-/* Three nodes of which the first alone is up, and stands for election at its timeout. */
-static struct crew *one_of(size_t voters)
-{
-    struct crew *crew = crew_new(voters, 0);
-
-    crew_leave_alone(crew, 1);
-    crew_crash(crew, 1);
-    return crew;
-}
-
-static void vote_for(struct crew *crew, uint64_t from, uint64_t to, replica_term term)
-{
-    struct peer_message message = {.kind = PEER_VOTE_RESULT, .from = from, .to = to, .term = term};
-
-    message.vote_result.granted = true;
-    crew_inject(crew, &message);
-}
-
-static void acknowledge(struct crew *crew, uint64_t from, uint64_t to, replica_term term,
-                        replica_index last)
-{
-    struct peer_message message = {
-        .kind = PEER_APPEND_RESULT, .from = from, .to = to, .term = term};
-
-    message.append_result.last_index = last;
-    crew_inject(crew, &message);
-}
+#include "tests/lib/crew_messages.h"
 
 /* ---- Election and replication ------------------------------------------------------------------- */
 
@@ -142,7 +59,7 @@ static void test_a_submission_is_one_append(void **state)
 {
     struct crew *crew = crew_new(3, 0);
     struct log_entry entries[16];
-    struct seen seen;
+    struct crew_seen seen;
     replica_index first;
     (void)state;
 
@@ -150,7 +67,7 @@ static void test_a_submission_is_one_append(void **state)
     crew_run(crew, 50);
     for (size_t i = 0; i < 16; i++)
         entries[i] = (struct log_entry){.kind = LOG_ENTRY_COMMAND, .log_time_ms = crew->now_ms};
-    watch(crew, &seen);
+    crew_watch(crew, &seen);
     leader->disk_is_stalled = true;
     const replica_index last = consensus_last_index(leader->consensus);
     assert_int_equal(consensus_submit(leader->consensus, entries, 16, &first, crew->now_ms), 0);
@@ -261,28 +178,21 @@ static void test_entries_come_from_the_disk(void **state)
  * (Raft, figure 8). With the first entry of the leader's own term it is. */
 static void test_an_old_term_is_not_committed_by_counting(void **state)
 {
-    struct crew *crew = one_of(5);
+    struct crew *crew = crew_of_none(5);
     struct crew_node *node = crew_node(crew, 1);
     (void)state;
 
     crew_put(crew, 1, 2, "of term 2");
-    crew->pre_vote = false;
-    crew_start(crew, 1);
-    while (consensus_role(node->consensus) != CONSENSUS_CANDIDATE)
-        crew_run(crew, 1);
-    const replica_term term = consensus_term(node->consensus);
-    vote_for(crew, 2, 1, term);
-    vote_for(crew, 3, 1, term);
-    assert_int_equal(consensus_role(node->consensus), CONSENSUS_LEADER);
+    const replica_term term = crew_make_leader(crew, 1);
     crew_run(crew, 1);
     assert_int_equal(consensus_durable_index(node->consensus), 3);
-    acknowledge(crew, 2, 1, term, 2);
-    acknowledge(crew, 3, 1, term, 2);
-    acknowledge(crew, 4, 1, term, 2);
+    crew_acknowledge(crew, 2, 1, term, 2);
+    crew_acknowledge(crew, 3, 1, term, 2);
+    crew_acknowledge(crew, 4, 1, term, 2);
     assert_int_equal(consensus_commit_index(node->consensus), 1);
-    acknowledge(crew, 2, 1, term, 3);
+    crew_acknowledge(crew, 2, 1, term, 3);
     assert_int_equal(consensus_commit_index(node->consensus), 1);
-    acknowledge(crew, 3, 1, term, 3);
+    crew_acknowledge(crew, 3, 1, term, 3);
     assert_int_equal(consensus_commit_index(node->consensus), 3);
     crew_destroy(&crew);
 }
@@ -309,7 +219,7 @@ static void test_figure_8(void **state)
     crew_put(crew, 5, 3, "3");
     /* (c): the first leads again, in term 4, and brings its entry to the third; then it is down. */
     crew_start(crew, 3);
-    struct peer_message carried = append(1, 3, 4, 1, 1, 2, 1);
+    struct peer_message carried = crew_append(1, 3, 4, 1, 1, 2, 1);
     crew_inject(crew, &carried);
     crew_run(crew, 1);
     assert_int_equal(consensus_term_of(node->consensus, 2), 2);
@@ -332,16 +242,13 @@ static void test_figure_8(void **state)
 /* Nobody hears of a candidate before its vote for itself is durable (C1). */
 static void test_a_candidate_asks_when_its_vote_is_durable(void **state)
 {
-    struct crew *crew = one_of(3);
-    struct seen seen;
+    struct crew *crew = crew_of_none(3);
+    struct crew_seen seen;
     (void)state;
 
-    crew->pre_vote = false;
-    crew_start(crew, 1);
     crew_node(crew, 1)->disk_is_stalled = true;
-    watch(crew, &seen);
-    while (consensus_role(crew_node(crew, 1)->consensus) != CONSENSUS_CANDIDATE)
-        crew_run(crew, 1);
+    crew_watch(crew, &seen);
+    crew_stand(crew, 1);
     assert_int_equal(seen.count[PEER_VOTE], 0);
     assert_int_equal(crew_node(crew, 1)->writes->write.term, 2);
     assert_int_equal(crew_node(crew, 1)->writes->write.vote, 1);
@@ -351,27 +258,18 @@ static void test_a_candidate_asks_when_its_vote_is_durable(void **state)
     crew_destroy(&crew);
 }
 
-static void ask_for_vote(struct crew *crew, uint64_t from, uint64_t to, replica_term term)
-{
-    struct peer_message message = {.kind = PEER_VOTE, .from = from, .to = to, .term = term};
-
-    message.vote.last_index = 1;
-    message.vote.last_term = 1;
-    crew_inject(crew, &message);
-}
-
 /* A vote that was lost with the process was never heard of, so another may have it (C1). */
 static void test_a_vote_is_given_when_it_is_durable(void **state)
 {
-    struct crew *crew = one_of(3);
+    struct crew *crew = crew_of_none(3);
     struct crew_node *node = crew_node(crew, 1);
-    struct seen seen;
+    struct crew_seen seen;
     (void)state;
 
     crew_start(crew, 1);
     node->disk_is_stalled = true;
-    watch(crew, &seen);
-    ask_for_vote(crew, 2, 1, 7);
+    crew_watch(crew, &seen);
+    crew_ask_for_vote(crew, 2, 1, 7);
     crew_run(crew, 10);
     assert_int_equal(consensus_vote(node->consensus), 2);
     assert_int_equal(seen.count[PEER_VOTE_RESULT], 0);
@@ -379,13 +277,13 @@ static void test_a_vote_is_given_when_it_is_durable(void **state)
     crew_start(crew, 1);
     assert_int_equal(consensus_term(node->consensus), 1);
     assert_int_equal(consensus_vote(node->consensus), 0);
-    ask_for_vote(crew, 3, 1, 7);
+    crew_ask_for_vote(crew, 3, 1, 7);
     node->disk_is_stalled = false;
     crew_run(crew, 1);
     assert_int_equal(seen.count[PEER_VOTE_RESULT], 1);
     assert_int_equal(seen.last[PEER_VOTE_RESULT].to, 3);
     assert_true(seen.last[PEER_VOTE_RESULT].vote_result.granted);
-    ask_for_vote(crew, 2, 1, 7);
+    crew_ask_for_vote(crew, 2, 1, 7);
     assert_false(seen.last[PEER_VOTE_RESULT].vote_result.granted);
     crew_destroy(&crew);
 }
@@ -393,15 +291,15 @@ static void test_a_vote_is_given_when_it_is_durable(void **state)
 /* All that is said after a new term waits for it, as much as there is room for. */
 static void test_messages_wait_for_the_term_that_they_speak_of(void **state)
 {
-    struct crew *crew = one_of(3);
-    struct seen seen;
+    struct crew *crew = crew_of_none(3);
+    struct crew_seen seen;
     (void)state;
 
     crew_start(crew, 1);
     crew_node(crew, 1)->disk_is_stalled = true;
-    watch(crew, &seen);
+    crew_watch(crew, &seen);
     for (int i = 0; i < CONSENSUS_HELD_MAX + 10; i++) {
-        struct peer_message message = heartbeat(2, 1, 5, 1, 1);
+        struct peer_message message = crew_heartbeat(2, 1, 5, 1, 1);
         crew_inject(crew, &message);
     }
     assert_int_equal(seen.count[PEER_APPEND_RESULT], 0);
@@ -409,7 +307,7 @@ static void test_messages_wait_for_the_term_that_they_speak_of(void **state)
     crew_run(crew, 1);
     assert_int_equal(seen.count[PEER_APPEND_RESULT], CONSENSUS_HELD_MAX);
     assert_int_equal(seen.last[PEER_APPEND_RESULT].term, 5);
-    struct peer_message message = heartbeat(2, 1, 5, 1, 1);
+    struct peer_message message = crew_heartbeat(2, 1, 5, 1, 1);
     crew_inject(crew, &message);
     assert_int_equal(seen.count[PEER_APPEND_RESULT], CONSENSUS_HELD_MAX + 1);
     crew_destroy(&crew);
@@ -418,15 +316,15 @@ static void test_messages_wait_for_the_term_that_they_speak_of(void **state)
 /* A follower acknowledges what is on its disk and nothing else; term and entries are one write. */
 static void test_what_is_not_durable_is_not_acknowledged(void **state)
 {
-    struct crew *crew = one_of(3);
+    struct crew *crew = crew_of_none(3);
     struct crew_node *node = crew_node(crew, 1);
-    struct seen seen;
+    struct crew_seen seen;
     (void)state;
 
     crew_start(crew, 1);
     node->disk_is_stalled = true;
-    watch(crew, &seen);
-    struct peer_message message = append(2, 1, 5, 1, 1, 5, 3);
+    crew_watch(crew, &seen);
+    struct peer_message message = crew_append(2, 1, 5, 1, 1, 5, 3);
     crew_inject(crew, &message);
     assert_int_equal(node->writes->write.term, 5);
     assert_int_equal(node->writes->write.count, 3);
@@ -438,9 +336,9 @@ static void test_what_is_not_durable_is_not_acknowledged(void **state)
     assert_int_equal(seen.count[PEER_APPEND_RESULT], 1);
     assert_int_equal(seen.last[PEER_APPEND_RESULT].append_result.last_index, 4);
     node->disk_is_stalled = true;
-    message = append(2, 1, 5, 4, 5, 5, 2);
+    message = crew_append(2, 1, 5, 4, 5, 5, 2);
     crew_inject(crew, &message);
-    message = append(2, 1, 5, 4, 5, 5, 2); /* once more: it has them, but not for good */
+    message = crew_append(2, 1, 5, 4, 5, 5, 2); /* once more: it has them, but not for good */
     crew_inject(crew, &message);
     assert_int_equal(seen.last[PEER_APPEND_RESULT].append_result.last_index, 4);
     crew_destroy(&crew);
@@ -450,17 +348,17 @@ static void test_what_is_not_durable_is_not_acknowledged(void **state)
  * with the first: between the two the disk loses them (C2). */
 static void test_entries_that_came_again_are_not_durable_by_their_first_write(void **state)
 {
-    struct crew *crew = one_of(3);
+    struct crew *crew = crew_of_none(3);
     struct crew_node *node = crew_node(crew, 1);
     (void)state;
 
     crew_start(crew, 1);
     node->disk_is_stalled = true;
-    struct peer_message message = append(2, 1, 2, 1, 1, 2, 6); /* 2 to 7 of term 2 */
+    struct peer_message message = crew_append(2, 1, 2, 1, 1, 2, 6); /* 2 to 7 of term 2 */
     crew_inject(crew, &message);
-    message = append(3, 1, 3, 3, 2, 3, 2); /* 4 and 5 of term 3 */
+    message = crew_append(3, 1, 3, 3, 2, 3, 2); /* 4 and 5 of term 3 */
     crew_inject(crew, &message);
-    message = append(2, 1, 4, 3, 2, 2, 4); /* 4 to 7 of term 2 again */
+    message = crew_append(2, 1, 4, 3, 2, 2, 4); /* 4 to 7 of term 2 again */
     crew_inject(crew, &message);
     assert_int_equal(consensus_term_of(node->consensus, 7), 2);
     /* One write after the other, as a disk would. */
@@ -485,16 +383,16 @@ static void test_entries_that_came_again_are_not_durable_by_their_first_write(vo
  * what it says when it leads again. */
 static void test_a_message_of_an_old_term_is_answered_with_the_term(void **state)
 {
-    struct crew *crew = one_of(3);
-    struct seen seen;
+    struct crew *crew = crew_of_none(3);
+    struct crew_seen seen;
     (void)state;
 
     crew_start(crew, 1);
-    struct peer_message message = append(2, 1, 6, 1, 1, 6, 2);
+    struct peer_message message = crew_append(2, 1, 6, 1, 1, 6, 2);
     crew_inject(crew, &message);
     crew_run(crew, 1);
-    watch(crew, &seen);
-    message = append(3, 1, 5, 1, 1, 5, 4);
+    crew_watch(crew, &seen);
+    message = crew_append(3, 1, 5, 1, 1, 5, 4);
     crew_inject(crew, &message);
     assert_int_equal(consensus_last_index(crew_node(crew, 1)->consensus), 3);
     assert_int_equal(consensus_leader(crew_node(crew, 1)->consensus), 2);
@@ -508,11 +406,11 @@ static void test_a_message_of_an_old_term_is_answered_with_the_term(void **state
 /* The leader of a term is not told as that of the next. */
 static void test_no_leader_is_known_in_a_new_term(void **state)
 {
-    struct crew *crew = one_of(3);
+    struct crew *crew = crew_of_none(3);
     (void)state;
 
     crew_start(crew, 1);
-    struct peer_message message = heartbeat(2, 1, 5, 1, 1);
+    struct peer_message message = crew_heartbeat(2, 1, 5, 1, 1);
     crew_inject(crew, &message);
     assert_int_equal(consensus_leader(crew_node(crew, 1)->consensus), 2);
     message = (struct peer_message){.kind = PEER_VOTE, .from = 3, .to = 1, .term = 6};
@@ -527,18 +425,19 @@ static void test_no_leader_is_known_in_a_new_term(void **state)
 /* What makes no sense changes nothing. */
 static void test_nonsense_is_dropped(void **state)
 {
-    struct crew *crew = one_of(3);
+    struct crew *crew = crew_of_none(3);
     struct crew_node *node = crew_node(crew, 1);
     (void)state;
 
     crew_start(crew, 1);
-    struct peer_message messages[] = {heartbeat(2, 1, 0, 1, 1),    append(2, 1, 5, 0, 3, 5, 1),
-                                      append(2, 1, 5, 1, 0, 5, 1), append(2, 1, 5, 1, 1, 6, 1),
-                                      append(2, 1, 5, 2, 4, 3, 1), append(1, 1, 5, 1, 1, 5, 1),
-                                      append(0, 1, 5, 1, 1, 5, 1)};
+    struct peer_message messages[] = {
+        crew_heartbeat(2, 1, 0, 1, 1),    crew_append(2, 1, 5, 0, 3, 5, 1),
+        crew_append(2, 1, 5, 1, 0, 5, 1), crew_append(2, 1, 5, 1, 1, 6, 1),
+        crew_append(2, 1, 5, 2, 4, 3, 1), crew_append(1, 1, 5, 1, 1, 5, 1),
+        crew_append(0, 1, 5, 1, 1, 5, 1)};
     for (size_t i = 0; i < sizeof messages / sizeof *messages; i++)
         crew_inject(crew, &messages[i]);
-    struct peer_message foreign = append(2, 3, 5, 1, 1, 5, 1);
+    struct peer_message foreign = crew_append(2, 3, 5, 1, 1, 5, 1);
     consensus_receive(node->consensus, &foreign, crew->now_ms);
     crew_follow(crew, node);
     assert_int_equal(consensus_term(node->consensus), 1);
@@ -551,12 +450,12 @@ static void test_nonsense_is_dropped(void **state)
 /* Before its time a tick does nothing, and time does not go back. */
 static void test_nothing_is_done_before_its_time(void **state)
 {
-    struct crew *crew = one_of(3);
-    struct seen seen;
+    struct crew *crew = crew_of_none(3);
+    struct crew_seen seen;
     (void)state;
 
     crew_start(crew, 1);
-    watch(crew, &seen);
+    crew_watch(crew, &seen);
     struct consensus *consensus = crew_node(crew, 1)->consensus;
     const int64_t due_ms = consensus_deadline_ms(consensus);
     assert_true(due_ms >= crew->now_ms + CREW_ELECTION_MS);
@@ -607,7 +506,7 @@ static void test_appends_are_cut_to_size(void **state)
 {
     struct crew *crew = crew_new(3, 0);
     struct log_entry entries[6] = {{0}};
-    struct seen seen;
+    struct crew_seen seen;
     replica_index first;
     (void)state;
 
@@ -619,7 +518,7 @@ static void test_appends_are_cut_to_size(void **state)
                                         .log_time_ms = crew->now_ms,
                                         .data = data,
                                         .size = i < 3 ? ENTRY_BYTES_MAX : ENTRY_BYTES_MAX / 3};
-    watch(crew, &seen);
+    crew_watch(crew, &seen);
     assert_int_equal(consensus_submit(leader->consensus, entries, 6, &first, crew->now_ms), 0);
     crew_follow(crew, leader);
     /* Each of the three large ones alone; then the three small ones. */
@@ -634,7 +533,7 @@ static void test_appends_are_cut_to_size(void **state)
 static void test_entries_in_flight_are_bounded(void **state)
 {
     struct crew *crew = crew_new(3, 0);
-    struct seen seen;
+    struct crew_seen seen;
     replica_index index;
     (void)state;
 
@@ -645,7 +544,7 @@ static void test_entries_in_flight_are_bounded(void **state)
         crew_start(crew, id);
     const uint64_t leader = crew_elect(crew);
     crew_run(crew, 50);
-    watch(crew, &seen);
+    crew_watch(crew, &seen);
     for (int i = 0; i < 50; i++)
         assert_int_equal(crew_submit(crew, leader, "command", &index), 0);
     assert_int_equal(seen.appended, 2 * 8);
@@ -698,24 +597,18 @@ static void test_a_cut_off_leader_confirms_no_read(void **state)
 /* A new leader confirms no read before an entry of its term is committed (C4). */
 static void test_no_read_before_the_first_entry_of_the_term(void **state)
 {
-    struct crew *crew = one_of(3);
+    struct crew *crew = crew_of_none(3);
     struct crew_node *node = crew_node(crew, 1);
-    struct seen seen;
+    struct crew_seen seen;
     (void)state;
 
-    crew->pre_vote = false;
-    crew_start(crew, 1);
-    while (consensus_role(node->consensus) != CONSENSUS_CANDIDATE)
-        crew_run(crew, 1);
-    const replica_term term = consensus_term(node->consensus);
-    crew_run(crew, 1);
-    vote_for(crew, 2, 1, term);
-    watch(crew, &seen);
+    const replica_term term = crew_make_leader(crew, 1);
+    crew_watch(crew, &seen);
     const uint64_t ticket = consensus_read(node->consensus, crew->now_ms);
     crew_follow(crew, node);
     crew_run(crew, 1);
     assert_int_equal(seen.count[PEER_ROUND], 0);
-    acknowledge(crew, 2, 1, term, consensus_last_index(node->consensus));
+    crew_acknowledge(crew, 2, 1, term, consensus_last_index(node->consensus));
     assert_int_equal(consensus_commit_index(node->consensus), node->role.role.barrier);
     assert_true(seen.count[PEER_ROUND] > 0);
     assert_int_equal(node->read_ticket, 0);
@@ -738,7 +631,7 @@ static void test_a_broken_log_is_refused(void **state)
                                               .heartbeat_ms = 15,
                                               .snapshot_retry_ms = 200,
                                               .in_flight_max = 10};
-    struct crew *crew = one_of(3);
+    struct crew *crew = crew_of_none(3);
     struct shared_entry *entry = crew_node(crew, 1)->disk.entries[1];
     const replica_term falling[] = {2, 1};
     const replica_term rising[] = {1, 2};
