@@ -320,9 +320,11 @@ int peer_message_decode(struct peer_message *self, const uint8_t uuid[PEER_UUID_
     self->start_id = bytes_get_u64(&reader);
     self->kind = (enum peer_kind)bytes_get_u8(&reader);
     self->term = get_number(&reader, 1);
-    if (!reader.failed && self->from != 0)
+    if (self->from == 0)
+        bytes_reader_fail(&reader);
+    if (!reader.failed)
         get_fields(self, &reader);
-    if (self->from != 0 && bytes_reader_done(&reader))
+    if (bytes_reader_done(&reader))
         return 0;
     peer_message_close(self);
     return ERR_MALFORMED;

@@ -419,8 +419,14 @@ static void test_sizes_are_bounded(void **state)
     assert_int_equal(bytes.size, PEER_BYTES_MAX);
     assert_int_equal(decode(&message, &bytes), 0);
     peer_message_close(&message);
+    /* One byte more of the last command, and its length accordingly. */
+    uint8_t *length = bytes.data + bytes.size - 4 - entry.size - 4;
+    assert_int_equal(length[3], entry.size & 0xff);
+    assert_int_not_equal(length[3], 0xff);
+    length[3]++;
     bytes_put_u8(&bytes, 0);
     seal(&bytes);
+    assert_int_equal(bytes.size, PEER_BYTES_MAX + 1);
     assert_int_equal(decode(&message, &bytes), ERR_MALFORMED);
     bytes_writer_close(&bytes);
 }
