@@ -77,15 +77,14 @@ struct shared_entry *consensus_entry(const struct consensus *self, replica_index
 
 int64_t consensus_deadline_ms(const struct consensus *self)
 {
-    const raft_time timeout =
-        raft_guard_timeout(raft_timeout(&self->raft), (raft_time)self->now_ms);
+    const raft_time timeout = raft_timeout(&self->raft);
     int64_t at_ms = timeout < INT64_MAX ? (int64_t)timeout : INT64_MAX;
 
     if (read_index_deadline_ms(self->reads) < at_ms)
         at_ms = read_index_deadline_ms(self->reads);
     if (self->transfer_id != 0 && self->transfer_until_ms < at_ms)
         at_ms = self->transfer_until_ms;
-    return at_ms > self->now_ms ? at_ms : self->now_ms + 1;
+    return (int64_t)raft_guard_timeout((raft_time)at_ms, (raft_time)self->now_ms);
 }
 
 /* ---- One event ---------------------------------------------------------------------------------- */
@@ -190,13 +189,12 @@ void consensus_persisted(struct consensus *self, int64_t now_ms)
     replica_term term;
 
     consensus_begin(self, now_ms);
-    const bool is_before_install =
-        self->installing && self->pendings[0].number <= self->install_number;
     const replica_index index = consensus_reported(self, &term);
     consensus_release(self);
-    if (index != 0 &&
-        raft_guard_persisted(index, term, consensus_terms_of(&self->terms, index),
-                             self->durable_index, self->installing || is_before_install)) {
+    if (index != 0 && raft_guard_persisted(index, term, consensus_terms_of(&self->terms, index),
+                                           self->durable_index, self->installing)) {
+        assert(!self->installing && index > self->durable_index); /* C2 */
+        assert(consensus_terms_of(&self->terms, index) == term);
         self->durable_index = index;
         event.persisted_entries.index = index;
         consensus_step(self, &event, NULL, 0);
