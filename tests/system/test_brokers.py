@@ -5,17 +5,15 @@ SPDX-License-Identifier: Apache-2.0
 
 import os
 import signal
-import threading
 import time
-from collections import Counter
 
 import pytest
 
 from bus import Client
 from cluster import wait_until
-from shop import HttpBuyer, add_item, assert_conserved, bus_endpoint, http_port
+from customers import ITEM, Customers
+from shop import add_item, bus_endpoint
 
-ITEM = 1
 GONE_S, BACK_S = 0.5, 0.2  # HEARTBEAT_GONE_MS, RECONNECT_WORKER_MS_MAX
 # What a busy machine adds to a pause; sanitizers make it several times slower.
 NOISE_S = 0.5 if not os.environ.get("PYGMY_SAN") else 2.0
@@ -24,85 +22,7 @@ SERVICES = {"catalog", "catalog.leader", "order", "order.leader"}
 
 @pytest.fixture(name="store")
 def store_fixture(make_cluster):
-    store = make_cluster("--brokers", "2")
-    add_item(store, ITEM, title="A book", price_cents=100, stock=10**6)
-    return store
-
-
-class Customer(threading.Thread):
-    """Buys or reads over HTTP without a pause; each request is one of its own, and none is sent
-    again: what the bridge can't hide, it sees."""
-
-    def __init__(self, store, name, buys, stop):
-        super().__init__()
-        self.store, self.name, self.buys, self.stop = store, name, buys, stop
-        self.calls = []  # when it began, how long it took, the status
-
-    def run(self):
-        buyer = HttpBuyer(http_port(self.store))
-        while not self.stop.is_set():
-            began = time.monotonic()
-            if self.buys:
-                status, _, _ = buyer.call("POST", "/orders",
-                                          {"lines": [{"id": ITEM, "quantity": 1}]},
-                                          {"Idempotency-Key": f"{self.name}-{len(self.calls)}"})
-            else:
-                status, _, _ = buyer.call("GET", f"/lookup/{ITEM}")
-            self.calls.append((began, time.monotonic() - began, status))
-        buyer.close()
-
-
-class Prober(threading.Thread):
-    """Asks the bridge whether it is ready, as a balancer does; only more often."""
-
-    def __init__(self, store, stop):
-        super().__init__()
-        self.store, self.stop = store, stop
-        self.statuses = Counter()
-
-    def run(self):
-        buyer = HttpBuyer(http_port(self.store))
-        while not self.stop.wait(0.005):
-            self.statuses[buyer.call("GET", "/readyz")[0]] += 1
-        buyer.close()
-
-
-class Customers:
-    """Several of them, for as long as the block lasts; then each of their requests has succeeded,
-    what they bought is what the store has sold, and the bridge was ready all the time."""
-
-    def __init__(self, store):
-        self.store, self.stop = store, threading.Event()
-        self.all = [Customer(store, f"customer-{i}", i % 2 == 0, self.stop) for i in range(4)]
-        self.prober = Prober(store, self.stop)
-
-    def __enter__(self):
-        for thread in [*self.all, self.prober]:
-            thread.start()
-        self.go_on()
-        return self
-
-    def go_on(self):
-        """Wait until each has done some things more."""
-        before = [len(customer.calls) for customer in self.all]
-        wait_until(lambda: all(len(customer.calls) >= count + 10
-                               for customer, count in zip(self.all, before)), 20,
-                   "every customer goes on")
-
-    def slowest_s(self, since):
-        return max(took for customer in self.all for began, took, _ in customer.calls
-                   if began + took >= since)
-
-    def __exit__(self, kind, *_):
-        self.stop.set()
-        for thread in [*self.all, self.prober]:
-            thread.join()
-        if kind is not None:
-            return
-        statuses = Counter(call[2] for customer in self.all for call in customer.calls)
-        assert set(statuses) == {200, 201}, statuses
-        assert set(self.prober.statuses) == {200}, self.prober.statuses
-        assert_conserved(self.store, {ITEM: statuses[201]})
+    return make_cluster("--brokers", "2")
 
 
 def served_by(store, broker):
@@ -202,6 +122,7 @@ def test_a_broker_that_was_away_has_its_workers_back_soon(store):
 
 
 def test_the_command_line_finds_the_broker_that_lives(store):
+    add_item(store, ITEM, title="A book", price_cents=100, stock=2)
     store.stop("broker-1")
     assert store.pygmy("buy", ITEM).code == 0
     store.start("broker-1")
