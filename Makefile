@@ -14,7 +14,8 @@
 #   SAN=asan|ubsan|tsan  a sanitizer for whatever is built or tested (`make test SAN=asan`)
 #   WERROR=1       warnings are errors
 #   V=1            show the commands
-#   TESTS=words    unit tests (by noun) and pytest paths that `make test` is limited to
+#   TESTS=words    unit tests (by noun) and pytest paths that `make test` is limited to; with
+#                  SAN=tsan these are what has threads, unless you say otherwise
 #   BENCH_FLAGS=words  for the benchmarks: --json, or how many rounds
 #   CFLAGS LDFLAGS yours alone; what the project needs is added in other variables
 #
@@ -192,12 +193,21 @@ $(OBJECTS_replica): $(O)/raft-0.22
 # without including may be named in a comment of its own line:   /* link: broker catalog */
 # Helpers shared by tests are tests/lib/*.c; a test that includes "tests/lib/x.h" gets them all, and
 # the archives that they name.
-UNIT_SOURCES := $(sort $(wildcard tests/unit/test_*.c))
+#
+# ThreadSanitizer defines calls of libc's itself, and so do the tests that fail them one by one. It is
+# for what has threads of its own (the disk thread, the auditor, the HTTP server's test), alone and in
+# stores whose processes are killed; the rest would only be slow.
+NOT_WITH_tsan = tests/lib/fault_calls.c tests/unit/test_crash_disk.c tests/unit/test_flips.c
+TESTS_tsan    = replica catalog_auditor http_server \
+                tests/system/test_kills.py tests/system/test_oversell.py
+TESTS        ?= $(TESTS_$(SAN))
+SKIPPED      := $(filter tests/unit/%,$(NOT_WITH_$(SAN)))
+UNIT_SOURCES := $(filter-out $(SKIPPED),$(sort $(wildcard tests/unit/test_*.c)))
 FUZZ_SOURCES := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 BENCH_SOURCES := $(sort $(wildcard tests/bench/bench_*.c))
 BENCH_OBJECTS := $(patsubst %.c,$(O)/obj/%.o,$(filter-out $(BENCH_SOURCES),$(sort $(wildcard tests/bench/*.c))))
 BENCHES       := $(BENCH_SOURCES:tests/bench/%.c=$(O)/bench/%)
-LIB_SOURCES  := $(sort $(wildcard tests/lib/*.c))
+LIB_SOURCES  := $(filter-out $(NOT_WITH_$(SAN)),$(sort $(wildcard tests/lib/*.c)))
 LIB_OBJECTS  := $(LIB_SOURCES:%.c=$(O)/obj/%.o)
 UNIT_TESTS   := $(UNIT_SOURCES:tests/unit/%.c=$(O)/tests/%)
 
@@ -251,7 +261,7 @@ test:
 
 test-installed: all unit-tests
 	$(Q)PYGMY_BUILD='$(abspath $(BUILD))' PYGMY_SUFFIX='$(SUFFIX)' PYGMY_SAN='$(SAN)' \
-	    scripts/run-tests --unit '$(abspath $(O))/tests' $(TESTS)
+	    scripts/run-tests --unit '$(abspath $(O))/tests' $(SKIPPED:%=--skip %) $(TESTS)
 
 run:
 	$(Q)scripts/deps run
