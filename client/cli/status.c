@@ -130,6 +130,9 @@ static const char *status_why(const json_t *row, char *why)
         snprintf(why, STATUS_WHY_BYTES, "does not answer");
     else if (strcmp(state, "up") != 0)
         snprintf(why, STATUS_WHY_BYTES, "is %.64s", state);
+    else if (status_is(row, "role", "learner") && json_is_integer(json_object_get(row, "term")) &&
+             status_number(row, "term") == 0)
+        snprintf(why, STATUS_WHY_BYTES, "waits to be added to its group");
     else if (lag > STATUS_LAG_MAX)
         snprintf(why, STATUS_WHY_BYTES, "is %" PRId64 " entries behind", lag);
     else if (contact_ms > STATUS_CONTACT_MS_MAX)

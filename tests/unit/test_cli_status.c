@@ -148,6 +148,18 @@ static void test_a_replica_that_lags_degrades(void **state)
     }
 }
 
+/* One that has joined no group yet belongs to none, and somebody has to see to it. */
+static void test_a_replica_that_waits_to_be_added_degrades(void **state)
+{
+    (void)state;
+    for (int term = 0; term <= 1; term++) {
+        json_t *rows = json_array();
+        add_replica(rows, "leader", 1, 9, 9, 0, 0);
+        add_replica(rows, "learner", term, 0, 0, 0, 0);
+        check(rows, term == 0 ? STATUS_DEGRADED : STATUS_HEALTHY);
+    }
+}
+
 /* @rows goes. */
 static void check_sentence(json_t *rows, const char *sentence)
 {
@@ -230,6 +242,7 @@ int main(void)
         cmocka_unit_test(test_a_group_without_a_leader_does_not_work),
         cmocka_unit_test(test_the_lag_is_that_behind_the_leader),
         cmocka_unit_test(test_a_replica_that_lags_degrades),
+        cmocka_unit_test(test_a_replica_that_waits_to_be_added_degrades),
         cmocka_unit_test(test_the_sentence_gives_the_reasons),
         cmocka_unit_test(test_the_sentence_names_the_first_few_and_counts_the_rest),
         cmocka_unit_test(test_what_is_unknown_is_null),
