@@ -252,6 +252,8 @@ $(foreach s,$(FUZZ_SOURCES),$(eval $(call \
 $(REPLAYS): $(O)/obj/tests/fuzz/replay.o
 ALL_OBJECTS += $(O)/obj/tests/fuzz/replay.o
 
+include tests/sim/sim.mk
+
 unit-tests: $(UNIT_TESTS) $(REPLAYS)
 
 # The packages come first and are then found by a make of its own, which reads their flags afresh.

@@ -1,0 +1,277 @@
+/* The simulator's command line; see usage below, and docs/testing.md.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/sim/sim_cases.h"
+#include "tests/sim/sim_runner.h"
+
+static const char usage[] =
+    "usage: sim [--seed N | --seeds FROM-TO | --cases | --mutations] [OPTION...]\n"
+    "\n"
+    "  --seed N             one run, in this process\n"
+    "  --seeds FROM-TO      all of them (1-200), and what happened in them\n"
+    "  --cases              the directed cases\n"
+    "  --mutations          put in each fault and say which seed or case finds it\n"
+    "  --trace              every step of the one run, on stdout\n"
+    "  --jobs N             processes (2)\n"
+    "what the seed decides, unless it is said:\n"
+    "  --servers 3|5  --timeouts ELECTION/HEARTBEAT  --heal all|majority  --pre-vote on|off\n"
+    "  --membership on|off  --mutation NAME\n";
+
+struct command {
+    enum { RUN_SEEDS, RUN_ONE, RUN_CASES, RUN_MUTATIONS } what;
+    struct sim_batch batch;
+    bool trace;
+};
+
+static int usage_error(const char *why)
+{
+    fprintf(stderr, "sim: %s\n%s", why, usage);
+    return 2;
+}
+
+/* ---- What happened ------------------------------------------------------------------------------- */
+
+static double seconds_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void print_counts(const struct sim_counts *c, double seconds)
+{
+    const struct {
+        const char *name;
+        uint64_t count;
+    } rows[] = {
+        {"seeds passed", c->runs},
+        {"simulated seconds", c->simulated_ms / 1000},
+        {"steps of a driver", c->steps},
+        {"commands committed", c->commits},
+        {"commands acknowledged", c->acknowledged},
+        {"reads", c->reads},
+        {"elections", c->elections},
+        {"transfers", c->transfers},
+        {"crashes", c->crashes},
+        {"writes lost in them", c->lost_writes},
+        {"pauses", c->pauses},
+        {"partitions", c->partitions},
+        {"messages sent", c->sent},
+        {"messages dropped", c->dropped},
+        {"messages doubled", c->doubled},
+        {"snapshots taken", c->snapshots_taken},
+        {"snapshots installed", c->snapshots_installed},
+        {"membership changes", c->changes},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        printf("  %-24s %14" PRIu64 "\n", rows[i].name, rows[i].count);
+    for (int i = MUTATION_NONE + 1; i < MUTATION_COUNT; i++)
+        if (c->guarded[i] > 0)
+            printf("  guard %-18s %14" PRIu64 "\n", sim_mutation_name((enum sim_mutation)i),
+                   c->guarded[i]);
+    if (c->runs > 0)
+        printf("  healing: mean %.3f s, worst %.3f s\n", (double)c->heal_us / (double)c->runs / 1e6,
+               (double)c->heal_us_max / 1e6);
+    printf("  %.1f s, %.0f steps/s\n", seconds, (double)c->steps / seconds);
+}
+
+static void print_failure(const struct sim_options *options, const struct sim_outcome *outcome)
+{
+    char replay[300];
+
+    sim_replay_text(options, outcome->first_failure, replay, sizeof replay);
+    printf("%" PRIu64 " seeds failed, the first is %" PRIu64 ": %s\n  replay: sim %s\n",
+           outcome->failures, outcome->first_failure, outcome->violation, replay);
+}
+
+/* ---- What is to be done --------------------------------------------------------------------------- */
+
+static int run_seeds(const struct sim_batch *batch)
+{
+    struct sim_outcome outcome;
+    double began = seconds_now();
+
+    sim_run_batch(batch, &outcome);
+    print_counts(&outcome.counts, seconds_now() - began);
+    if (outcome.failures > 0)
+        print_failure(&batch->options, &outcome);
+    return outcome.failures == 0 ? 0 : 1;
+}
+
+static int run_one(const struct sim_batch *batch, bool trace)
+{
+    struct sim_options options = batch->options;
+    double began = seconds_now();
+    struct sim *sim;
+    bool good;
+
+    options.trace = trace ? stdout : NULL;
+    sim = sim_new(&options);
+    good = sim_run(sim);
+    if (good)
+        print_counts(&sim->counts, seconds_now() - began);
+    else
+        printf("seed %" PRIu64 ": %s\n", options.seed, sim->violation);
+    sim_destroy(&sim);
+    return good ? 0 : 1;
+}
+
+static int run_cases(enum sim_mutation mutation, FILE *trace)
+{
+    int failed = 0;
+
+    for (size_t i = 0; i < sim_case_count; i++) {
+        char why[512] = "";
+        bool good = sim_case_run(&sim_cases[i], mutation, trace, why, sizeof why);
+
+        printf("%-6s %s%s%s\n", good ? "passed" : "FAILED", sim_cases[i].name, good ? "" : ": ",
+               why);
+        failed += !good;
+    }
+    return failed == 0 ? 0 : 1;
+}
+
+static int run_mutations(const struct sim_batch *batch)
+{
+    int missed = 0;
+
+    for (int i = MUTATION_NONE + 1; i < MUTATION_COUNT; i++) {
+        struct sim_finding finding;
+
+        if (batch->options.mutation != MUTATION_NONE && (int)batch->options.mutation != i)
+            continue;
+        sim_case_find(batch, (enum sim_mutation)i, &finding);
+        printf("%-16s %-40s %s\n", sim_mutation_name((enum sim_mutation)i), finding.by,
+               finding.what);
+        fflush(stdout);
+        missed += !finding.found;
+    }
+    if (missed > 0)
+        printf("%d mutations were not found\n", missed);
+    return missed == 0 ? 0 : 1;
+}
+
+/* ---- Options ------------------------------------------------------------------------------------- */
+
+static bool parse_range(const char *text, uint64_t *from, uint64_t *to)
+{
+    char *end;
+
+    *from = strtoull(text, &end, 10);
+    if (*end != '-')
+        return false;
+    *to = strtoull(end + 1, &end, 10);
+    return *end == '\0' && *from > 0 && *from <= *to;
+}
+
+static bool parse_timeouts(const char *text, struct sim_options *options)
+{
+    char *end;
+
+    options->election_ms = (unsigned)strtoul(text, &end, 10);
+    if (*end != '/')
+        return false;
+    options->heartbeat_ms = (unsigned)strtoul(end + 1, &end, 10);
+    return *end == '\0' && options->heartbeat_ms > 0 &&
+           options->heartbeat_ms < options->election_ms;
+}
+
+/* @yes and @no are the two words. */
+static bool parse_choice(const char *text, const char *yes, const char *no, int *choice)
+{
+    *choice = strcmp(text, yes) == 0;
+    return *choice == 1 || strcmp(text, no) == 0;
+}
+
+enum choice {
+    SEED = 1,
+    SEEDS,
+    CASES,
+    MUTATIONS,
+    TRACE,
+    JOBS,
+    SERVERS,
+    TIMEOUTS,
+    HEAL,
+    PRE_VOTE,
+    MEMBERSHIP,
+    MUTATION,
+};
+
+static bool take_option(struct command *command, int option, const char *value)
+{
+    struct sim_batch *batch = &command->batch;
+    struct sim_options *options = &batch->options;
+
+    switch (option) {
+    case SEED:
+        command->what = RUN_ONE;
+        options->seed = strtoull(value, NULL, 10);
+        return options->seed > 0;
+    case SEEDS: return parse_range(value, &batch->from, &batch->to);
+    case CASES: command->what = RUN_CASES; return true;
+    case MUTATIONS: command->what = RUN_MUTATIONS; return true;
+    case TRACE: command->trace = true; return true;
+    case JOBS: batch->jobs = (unsigned)strtoul(value, NULL, 10); return batch->jobs > 0;
+    case SERVERS:
+        options->servers = (unsigned)strtoul(value, NULL, 10);
+        return options->servers == 3 || options->servers == 5;
+    case TIMEOUTS: return parse_timeouts(value, options);
+    case HEAL: return parse_choice(value, "majority", "all", &options->heal_majority);
+    case PRE_VOTE: return parse_choice(value, "on", "off", &options->pre_vote);
+    case MEMBERSHIP: return parse_choice(value, "on", "off", &options->membership);
+    case MUTATION:
+        options->mutation = sim_mutation_find(value);
+        return options->mutation != MUTATION_COUNT;
+    default: return false;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option names[] = {
+        {"seed", required_argument, NULL, SEED},
+        {"seeds", required_argument, NULL, SEEDS},
+        {"cases", no_argument, NULL, CASES},
+        {"mutations", no_argument, NULL, MUTATIONS},
+        {"trace", no_argument, NULL, TRACE},
+        {"jobs", required_argument, NULL, JOBS},
+        {"servers", required_argument, NULL, SERVERS},
+        {"timeouts", required_argument, NULL, TIMEOUTS},
+        {"heal", required_argument, NULL, HEAL},
+        {"pre-vote", required_argument, NULL, PRE_VOTE},
+        {"membership", required_argument, NULL, MEMBERSHIP},
+        {"mutation", required_argument, NULL, MUTATION},
+        {NULL, 0, NULL, 0},
+    };
+    struct command command = {
+        .what = RUN_SEEDS,
+        .batch = {.options = {.heal_majority = -1, .pre_vote = -1, .membership = -1},
+                  .from = 1,
+                  .to = 200,
+                  .jobs = 2},
+    };
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", names, NULL)) != -1)
+        if (!take_option(&command, option, optarg))
+            return usage_error("a wrong option, or a wrong value of one");
+    if (optind != argc)
+        return usage_error("too many words");
+    switch (command.what) {
+    case RUN_ONE: return run_one(&command.batch, command.trace);
+    case RUN_CASES: return run_cases(command.batch.options.mutation, command.trace ? stdout : NULL);
+    case RUN_MUTATIONS: return run_mutations(&command.batch);
+    default: return run_seeds(&command.batch);
+    }
+}

@@ -1,0 +1,161 @@
+/* The simulated world of one replica group: a clock, a queue of events, and what lives in it.
+ *
+ * One seed is one run. Everything that happens is an event of the queue, fired in the order of its
+ * time and, at the same time, of its making; everything random is drawn from one generator. Nothing
+ * in it reads a clock, an address or the environment, so that a seed replays to the letter.
+ *
+ *   sim_net      messages between nodes: lost, doubled, delayed, overtaking, cut off
+ *   sim_disk     what outlives a crash of a node, and what does not yet
+ *   sim_node     a replica: the driver (services/replica/consensus.h), its log, its state machine
+ *   sim_clients  who submits commands and reads
+ *   sim_nemesis  who does harm, and at last heals
+ *   sim_check    the judge, who sees everything
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef PYGMY_SIM_H
+#define PYGMY_SIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "tests/sim/sim_mutation.h"
+
+/* Nodes that may ever have been; each has an id of its own, which is never given to another. */
+#define SIM_NODES_MAX 12
+
+/* A run is under fire for at least so long, and until so many commands are committed. */
+#define SIM_FIRE_US      (20 * 1000000LL)
+#define SIM_FIRE_COMMITS 500
+/* Longer than this, the fire is too hot for the run to say anything. */
+#define SIM_FIRE_US_MAX (300 * 1000000LL)
+/* After it, so many further commands have to be applied everywhere, within so long. */
+#define SIM_HEAL_COMMITS 20
+#define SIM_HEAL_US_MAX  (20 * 1000000LL)
+
+/* What is asked for; what is not, the seed decides. */
+struct sim_options {
+    uint64_t seed;
+    unsigned servers;      /* 3 or 5; 0: by the seed */
+    unsigned election_ms;  /* 0: by the seed, as is the next */
+    unsigned heartbeat_ms; /* */
+    int heal_majority;     /* 1: only a bare majority comes back; 0: all; -1: by the seed */
+    int pre_vote;          /* 1, 0; -1: by the seed */
+    int membership;        /* whether members come and go: 1, 0; -1: by the seed */
+    enum sim_mutation mutation;
+    FILE *trace; /* NULL: none */
+};
+
+/* What the seed has decided about its run. */
+struct sim_traits {
+    unsigned servers;
+    unsigned election_ms;
+    unsigned heartbeat_ms;
+    bool heal_majority;
+    bool pre_vote;
+    bool membership;
+    size_t voters_min;      /* below it none is removed */
+    bool wire;              /* messages pass through their encoding */
+    unsigned in_flight_max; /* entries */
+    unsigned snapshot_retry_ms;
+    unsigned snapshot_entries; /* applied since the last one, after which the next is taken */
+    unsigned load_us;          /* between two acts of the clients, at the mean */
+    unsigned batch_max;        /* commands of one submission */
+    unsigned backlog_max;      /* uncommitted entries at which clients wait */
+    unsigned command_bytes_max;
+    unsigned change_us;   /* between two of the operator's changes of the membership */
+    unsigned nemesis_us;  /* between two of the nemesis's, at the mean */
+    unsigned disk_us_max; /* of a write */
+    unsigned disk_stall;  /* of a million writes, those that take 800 ms */
+    unsigned net_us_max;  /* of a message */
+};
+
+struct sim_counts {
+    uint64_t runs;
+    uint64_t steps; /* events given to a driver */
+    uint64_t simulated_ms;
+    uint64_t elections;
+    uint64_t crashes;
+    uint64_t pauses;
+    uint64_t partitions;
+    uint64_t transfers;
+    uint64_t lost_writes; /* that were under way at a crash */
+    uint64_t sent;
+    uint64_t dropped;
+    uint64_t doubled;
+    uint64_t snapshots_taken;
+    uint64_t snapshots_installed;
+    uint64_t changes; /* of the membership, committed */
+    uint64_t commits; /* commands */
+    uint64_t acknowledged;
+    uint64_t reads;
+    uint64_t guarded[MUTATION_COUNT]; /* times that a guard made a difference */
+    uint64_t heal_us;
+    uint64_t heal_us_max;
+};
+
+struct sim;
+struct sim_event;
+typedef void sim_event_fn(struct sim *self, struct sim_event *event);
+
+struct sim_event {
+    int64_t at_us;
+    uint64_t number; /* events at the same time are fired in the order of their making */
+    sim_event_fn *fire;
+    int node;      /* whose it is; -1: nobody's */
+    uint64_t life; /* of that node: one of an earlier life is dropped; 0: of any */
+    uint64_t argument;
+    void *load;                  /* the event's own; fire() takes it over */
+    void (*drop)(void **load_p); /* lets go of it; NULL: there is none */
+};
+
+struct sim {
+    struct sim_options options;
+    struct sim_traits traits;
+    struct sim_counts counts;
+    uint64_t random;
+    int64_t now_us;
+    struct sim_queue *queue;
+    size_t node_count;
+    struct sim_node *nodes[SIM_NODES_MAX];
+    struct sim_net *net;
+    struct sim_clients *clients;
+    struct sim_nemesis *nemesis;
+    struct sim_check *check;
+    bool scripted;       /* a directed case: timers and messages go by the script's hand */
+    char violation[512]; /* what the judge found first; "": nothing */
+};
+
+/* A world in which nothing has happened, without nodes. */
+struct sim *sim_new(const struct sim_options *options);
+void sim_destroy(struct sim **self_p);
+
+/* Run to the end. Whether nothing was found. */
+bool sim_run(struct sim *self);
+
+/* Put an event into the queue; its time must not be past. Number and load are taken over. */
+void sim_at(struct sim *self, const struct sim_event *event);
+/* Whether an event's time has come. */
+bool sim_due(const struct sim *self);
+/* Fire the earliest event; false when there is none or something was found. */
+bool sim_step(struct sim *self);
+int64_t sim_now_ms(const struct sim *self);
+
+/* Random numbers. */
+uint64_t sim_draw(struct sim *self);
+uint64_t sim_below(struct sim *self, uint64_t below);                   /* 0 to below - 1 */
+int64_t sim_between(struct sim *self, int64_t least, int64_t greatest); /* both may come */
+bool sim_chance(struct sim *self, unsigned of_a_million);
+#define SIM_PERCENT 10000u /* sim_chance(sim, 3 * SIM_PERCENT) */
+
+/* Note a violation; only the first one counts. */
+void sim_fail(struct sim *self, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* One line of the trace. @node -1: of nobody. */
+void sim_trace(struct sim *self, int node, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Add up; the maxima are taken. */
+void sim_counts_add(struct sim_counts *self, const struct sim_counts *more);
+
+#endif

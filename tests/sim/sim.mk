@@ -1,0 +1,55 @@
+# The simulator of a replica group (docs/testing.md). Part of the Makefile, which includes it.
+#
+#   make sim SEEDS=1-10000   so many runs; SIM_FLAGS="--servers 5" and the like for main.c
+#   make sim-mutations       put in each fault and say which seed or case finds it
+#   make sim-cases           the directed cases
+#   RAFT_SOURCE=dir          link libraft's core from its source, with its assertions (and SAN=asan)
+
+# These names lead to tests/sim/sim_mutation.c first, which passes them on.
+SIM_WRAPPED = $(addprefix raft_guard_,split prefix vote_result stale_reject double_change \
+              pre_vote_term barrier hint commit persisted timeout sole_voter) read_rule_confirmed
+SIM_SOURCES := $(sort $(wildcard tests/sim/*.c))
+SIM_OBJECTS := $(patsubst %.c,$(O)/obj/%.o,$(filter-out tests/sim/main.c,$(SIM_SOURCES)))
+ALL_OBJECTS += $(SIM_SOURCES:%.c=$(O)/obj/%.o)
+
+SEEDS ?= 1-200
+SIM_JOBS ?= $(shell nproc)
+
+# The packaged library is built without its assertions. Its core is all but what goes with libuv;
+# its headers are found as they are installed where the source was not configured.
+ifneq ($(RAFT_SOURCE),)
+SIM_PROGRAM  = $(O)/sim-with-core
+RAFT_CORE   := $(filter-out uv%.c fixture.c compress.c syscall.c,$(notdir $(wildcard $(RAFT_SOURCE)/src/*.c)))
+RAFT_OBJECTS := $(RAFT_CORE:%.c=$(O)/raft/obj/%.o)
+ifeq ($(RAFT_CORE),)
+$(error there is no libraft source in $(RAFT_SOURCE)/src)
+endif
+$(O)/raft/include/raft.h:
+	$(Q)mkdir -p $(O)/raft/src $(@D) && \
+	    cp -r $$($(PKG_CONFIG) --variable=includedir raft)/raft $$($(PKG_CONFIG) --variable=includedir raft)/raft.h $(@D)
+$(O)/raft/obj/%.o: $(RAFT_SOURCE)/src/%.c $(O)/flags $(O)/raft/include/raft.h
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -pthread -I$(O)/raft/src $(SAN_$(SAN)) $(CFLAGS) \
+	    -UNDEBUG -c -o $@ $<
+else
+SIM_PROGRAM = $(O)/sim
+endif
+
+SIM_LINK = $(foreach name,$(SIM_WRAPPED),-Wl,--wrap=$(name)) $(SIM_OBJECTS) $(RAFT_OBJECTS)
+
+$(SIM_PROGRAM): $(O)/obj/tests/sim/main.o $(SIM_OBJECTS) $(RAFT_OBJECTS) $(call archives,replica)
+	$(call say,LD,$@)
+	$(Q)$(LINK) $(SIM_LINK) -o $@ $< $(call link,replica) $(MODULE_LIBS) -lm
+
+# A few hundred seeds, the cases and some of the mutations are a unit test.
+$(O)/tests/test_sim: $(SIM_OBJECTS)
+$(O)/tests/test_sim: LINK += $(SIM_LINK)
+
+sim: $(SIM_PROGRAM)
+	$(Q)$(SIM_PROGRAM) --cases $(SIM_FLAGS) && $(SIM_PROGRAM) --seeds $(SEEDS) --jobs $(SIM_JOBS) $(SIM_FLAGS)
+sim-cases: $(SIM_PROGRAM)
+	$(Q)$(SIM_PROGRAM) --cases $(SIM_FLAGS)
+sim-mutations: $(SIM_PROGRAM)
+	$(Q)$(SIM_PROGRAM) --mutations --seeds 1-1000 --jobs $(SIM_JOBS) $(SIM_FLAGS)
+
+.PHONY: sim sim-cases sim-mutations

@@ -1,0 +1,40 @@
+/* Directed cases: schedules that chance rarely finds, played by hand.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef PYGMY_SIM_CASES_H
+#define PYGMY_SIM_CASES_H
+
+#include "tests/sim/sim_runner.h"
+
+struct script;
+
+struct sim_case {
+    const char *name;
+    unsigned servers;
+    bool pre_vote;
+    enum sim_mutation finds; /* what it is there to find; MUTATION_NONE: nothing of that kind */
+    void (*play)(struct script *script);
+};
+
+extern const struct sim_case sim_cases[];
+extern const size_t sim_case_count;
+
+/* Play one, in this process. Returns whether nothing was found; else *why says what was. */
+bool sim_case_run(const struct sim_case *self, enum sim_mutation mutation, FILE *trace, char *why,
+                  size_t size);
+
+/* As sim_case_run(), in a process of its own: an assertion that fails is a finding, too. */
+bool sim_case_run_apart(const struct sim_case *self, enum sim_mutation mutation, char *why,
+                        size_t size);
+
+struct sim_finding {
+    bool found;
+    char by[64];    /* "seed 17", or the case's name */
+    char what[512]; /* was found */
+};
+
+/* Look for a mutation: with the case that is there for it, else with the seeds of @batch. */
+void sim_case_find(const struct sim_batch *batch, enum sim_mutation mutation,
+                   struct sim_finding *finding);
+
+#endif

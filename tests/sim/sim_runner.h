@@ -1,0 +1,30 @@
+/* Many runs, over several processes: an assertion that fails ends a process and is found like anything
+ * else.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef PYGMY_SIM_RUNNER_H
+#define PYGMY_SIM_RUNNER_H
+
+#include "tests/sim/sim.h"
+
+struct sim_batch {
+    struct sim_options options; /* the seed is left out */
+    uint64_t from;
+    uint64_t to; /* the last one */
+    unsigned jobs;
+    bool stop; /* at the first failure; it is the lowest seed that fails all the same */
+};
+
+struct sim_outcome {
+    struct sim_counts counts; /* of those that passed */
+    uint64_t failures;
+    uint64_t first_failure; /* lowest seed; 0: none */
+    char violation[512];    /* what was found there */
+};
+
+void sim_run_batch(const struct sim_batch *batch, struct sim_outcome *outcome);
+
+/* How to see what happened: the command line that replays @seed, for a program of that name. */
+void sim_replay_text(const struct sim_options *options, uint64_t seed, char *text, size_t size);
+
+#endif

@@ -1,0 +1,108 @@
+/* Some runs of the simulator: the directed cases, a few hundred seeds, and a mutation or two. More of
+ * them: make sim, make sim-mutations.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+
+#include "services/replica/consensus.h" /* for its archive */
+#include "tests/sim/sim_cases.h"
+
+#define SEEDS        240
+#define JOBS         2
+#define MUTANT_SEEDS 60
+
+static const struct sim_options by_the_seed = {
+    .heal_majority = -1, .pre_vote = -1, .membership = -1};
+
+/* Each schedule that is played by hand ends as it must. */
+static void test_directed_cases_pass(void **state)
+{
+    int failed = 0;
+    (void)state;
+
+    for (size_t i = 0; i < sim_case_count; i++) {
+        char why[512];
+
+        if (sim_case_run_apart(&sim_cases[i], MUTATION_NONE, why, sizeof why))
+            continue;
+        printf("# case %s: %s\n", sim_cases[i].name, why);
+        failed++;
+    }
+    assert_int_equal(failed, 0);
+}
+
+/* Groups of all kinds, under fire, keep all promises, and go on when it is out. */
+static void test_seeds_pass(void **state)
+{
+    struct sim_batch batch = {.options = by_the_seed, .from = 1, .to = SEEDS, .jobs = JOBS};
+    struct sim_outcome outcome;
+    char replay[300];
+    (void)state;
+
+    sim_run_batch(&batch, &outcome);
+    if (outcome.failures > 0) {
+        sim_replay_text(&batch.options, outcome.first_failure, replay, sizeof replay);
+        printf("# %s\n# replay: make sim-replay SIM_FLAGS='%s'\n", outcome.violation, replay);
+    }
+    assert_int_equal(outcome.failures, 0);
+    assert_int_equal(outcome.counts.runs, SEEDS);
+    assert_true(outcome.counts.commits >= SEEDS * SIM_FIRE_COMMITS);
+}
+
+static void assert_found(enum sim_mutation mutation)
+{
+    struct sim_batch batch = {.options = by_the_seed, .from = 1, .to = MUTANT_SEEDS, .jobs = JOBS};
+    struct sim_finding finding;
+
+    sim_case_find(&batch, mutation, &finding);
+    if (!finding.found)
+        printf("# mutation %s was not found\n", sim_mutation_name(mutation));
+    assert_true(finding.found);
+}
+
+/* The judge is not blind: faults that are put in are found. */
+static void test_mutations_are_found(void **state)
+{
+    (void)state;
+    assert_found(MUTATION_FSYNC);
+    assert_found(MUTATION_APPLY_TWICE);
+    assert_found(MUTATION_READ_ROUND);
+    assert_found(MUTATION_BARRIER);
+    assert_found(MUTATION_COMMIT);
+}
+
+/* The same seed is the same run, to the letter. */
+static void test_a_seed_replays(void **state)
+{
+    struct sim_options options = by_the_seed;
+    struct sim_counts counts[2];
+    (void)state;
+
+    options.seed = 11;
+    for (int i = 0; i < 2; i++) {
+        struct sim *sim = sim_new(&options);
+
+        assert_true(sim_run(sim));
+        counts[i] = sim->counts;
+        sim_destroy(&sim);
+    }
+    assert_memory_equal(&counts[0], &counts[1], sizeof counts[0]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_directed_cases_pass),
+        cmocka_unit_test(test_seeds_pass),
+        cmocka_unit_test(test_mutations_are_found),
+        cmocka_unit_test(test_a_seed_replays),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
