@@ -68,6 +68,7 @@ struct peer_table *peer_table_new(uint64_t hash_seed)
 static void peer_free(struct peer *peer)
 {
     assert(list_empty(&peer->requests));
+    assert(list_empty(&peer->lanes));
     assert(list_empty(&peer->unserved));
     assert(list_empty(&peer->in_hand));
     assert(list_empty(&peer->parcels));
@@ -108,6 +109,7 @@ struct peer *peer_add(struct peer_table *self, struct frame *routing_id, int64_t
     frame_share(&peer->routing_id, routing_id);
     peer->key = peer_key_of(self, &peer->routing_id);
     list_init(&peer->requests);
+    list_init(&peer->lanes);
     list_init(&peer->unserved);
     list_init(&peer->in_hand);
     list_init(&peer->parcels);
@@ -175,6 +177,11 @@ struct peer *peer_unsent(const struct peer_table *self, enum peer_class class, i
     struct list_link *link = list_first(&self->sent[class]);
     struct peer *peer = link == NULL ? NULL : LIST_OBJECT(link, struct peer, sent_link);
     return peer != NULL && peer->sent_ms <= before_ms ? peer : NULL;
+}
+
+bool peer_is_served(const struct peer *self)
+{
+    return !self->deaf && !self->held;
 }
 
 void peer_set_name(struct peer *self, const char *name, size_t size)

@@ -64,6 +64,15 @@ struct peer {
     struct list requests; /* struct request.client_link: all under way */
     size_t request_count;
     size_t request_bytes;
+    struct list lanes;          /* struct lane.client_link: where it has requests that wait */
+    bool deaf;                  /* it does not read: answers wait for it */
+    bool held;                  /* not served until it is released, see router_hold.c */
+    bool settled;               /* no longer new: it may have all of a worker's credit */
+    uint32_t answered;          /* while it is new */
+    uint32_t shared_count;      /* its requests with workers that take several */
+    int64_t full_ms;            /* when it became full, as a new one */
+    size_t posted_bytes;        /* of the large answers of this turn */
+    struct list_link held_link; /* in the router's list when .held: of the full or of those to go */
     struct list unserved; /* struct request.unserved_link, oldest first: see router_unserved.c */
     uint32_t unserved_cost;
 
@@ -115,6 +124,8 @@ struct peer *peer_unsent(const struct peer_table *self, enum peer_class class, i
 struct peer *peer_first(const struct peer_table *self, enum peer_class class);
 struct peer *peer_after(const struct peer_table *self, const struct peer *peer);
 
+/* Whether its requests are given to workers. */
+bool peer_is_served(const struct peer *self);
 /* Set the name for displays; characters that are not visible ASCII become '?'. */
 void peer_set_name(struct peer *self, const char *name, size_t size);
 /* For displays: the name, or the routing id in hexadecimal, into @text of PEER_TEXT_BYTES. */

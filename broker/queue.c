@@ -8,12 +8,7 @@
 #include <stdlib.h>
 
 #include "broker/bus/alloc.h"
-
-struct lane {
-    struct peer *client;
-    struct list requests; /* struct request.place_link; never empty */
-    struct list_link turn_link;
-};
+#include "broker/peer.h"
 
 /* The key is the client's address itself; its low bits are always zero. */
 static size_t queue_key_hash(const void *key)
@@ -54,9 +49,12 @@ static struct lane *queue_lane(struct queue *self, struct peer *client)
     if (lane != NULL)
         return lane;
     lane = alloc_zero(sizeof *lane);
+    lane->queue = self;
     lane->client = client;
     list_init(&lane->requests);
-    list_add_last(&self->turns, &lane->turn_link);
+    list_add_last(&client->lanes, &lane->client_link);
+    if (peer_is_served(client))
+        list_add_last(&self->turns, &lane->turn_link);
     int rc = zhashx_insert(self->lanes, client, lane);
     assert(rc == 0);
     (void)rc;
@@ -85,6 +83,7 @@ void queue_remove(struct queue *self, struct request *request)
     self->bytes -= request->bytes;
     if (list_empty(&lane->requests)) {
         list_remove(&lane->turn_link);
+        list_remove(&lane->client_link);
         zhashx_delete(self->lanes, lane->client);
         free(lane);
     }
@@ -102,6 +101,21 @@ struct request *queue_pop(struct queue *self)
     struct request *request = LIST_OBJECT(link, struct request, place_link);
     queue_remove(self, request);
     return request;
+}
+
+bool queue_has_turn(const struct queue *self)
+{
+    return !list_empty(&self->turns);
+}
+
+void queue_stop_lane(struct lane *lane)
+{
+    list_remove(&lane->turn_link);
+}
+
+void queue_resume_lane(struct lane *lane)
+{
+    list_add_last(&lane->queue->turns, &lane->turn_link);
 }
 
 const struct request *queue_oldest(const struct queue *self)

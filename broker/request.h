@@ -39,6 +39,7 @@ struct request {
     struct mdp_dialect dialect; /* else how the request was written, as the answer will be */
     uint16_t attempts;          /* workers it was given to, without those that did not lead */
     bool replay_safe;           /* may be given to another worker when its worker is lost */
+    bool shared;                /* IN_HAND: its worker takes several, and it counts as such */
     bool partial_sent;          /* a part of the answer went to the client */
     bool forbearing;            /* no worker yet, soon after the start: see START_GRACE_MS */
     int64_t accepted_ms;

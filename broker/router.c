@@ -28,6 +28,7 @@ static struct router_limits router_limits_of(const struct router_limits *limits)
         .client_bytes = limit_or(limits->client_bytes, BROKER_CLIENT_BYTES_MAX),
         .service_requests = limit_or(limits->service_requests, BROKER_SERVICE_REQUESTS_MAX),
         .service_bytes = limit_or(limits->service_bytes, BROKER_SERVICE_BYTES_MAX),
+        .new_credit = (uint32_t)limit_or(limits->new_credit, CLIENT_NEW_CREDIT),
         .unserved = (uint32_t)limit_or(limits->unserved, BROKER_UNSERVED_MAX),
     };
 }
@@ -61,6 +62,8 @@ struct router *router_new(const struct router_options *options, int64_t now_ms)
     self->notes = alloc_zero(BROKER_NOTES_MAX * sizeof *self->notes);
     list_init(&self->outgoing);
     list_init(&self->resting);
+    list_init(&self->held);
+    list_init(&self->full);
     list_init(&self->asks);
     return self;
 }
@@ -173,6 +176,22 @@ void router_lost(struct router *self, const struct frame *routing_id, int64_t no
     member_forget(self, &peer);
 }
 
+void router_deaf(struct router *self, const struct frame *routing_id, int64_t now_ms)
+{
+    router_advance(self, now_ms);
+    struct peer *peer = peer_find(self->peers, routing_id);
+    if (peer != NULL && !peer->deaf)
+        dispatch_deaf(self, peer);
+}
+
+void router_heard(struct router *self, const struct frame *routing_id, int64_t now_ms)
+{
+    router_advance(self, now_ms);
+    struct peer *peer = peer_find(self->peers, routing_id);
+    if (peer != NULL && peer->deaf)
+        dispatch_heard(self, peer);
+}
+
 void router_answer(struct router *self, uint64_t id, int code, const void *body, size_t size,
                    int64_t now_ms)
 {
@@ -186,6 +205,7 @@ void router_tick(struct router *self, int64_t now_ms)
 {
     router_advance(self, now_ms);
     member_tick(self);
+    hold_tick(self);
     service_table_tick(self->services, now_ms);
 }
 
@@ -247,6 +267,8 @@ void router_tell(struct router *self, enum router_note_kind kind, const struct p
 
 static bool router_next_send(struct router *self, struct router_action *action)
 {
+    if (list_empty(&self->outgoing))
+        hold_release(self);
     struct list_link *link = list_first(&self->outgoing);
     if (link == NULL)
         return false;
@@ -257,6 +279,7 @@ static bool router_next_send(struct router *self, struct router_action *action)
     self->counts[COUNT_SENT]++;
     if (list_empty(&peer->parcels)) {
         list_remove(link);
+        peer->posted_bytes = 0;
         if (peer->doomed)
             member_forget(self, &peer);
     }

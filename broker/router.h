@@ -8,7 +8,7 @@
  *
  * Parts: router_intake.c reads what peers say, router_member.c keeps who is there,
  * router_dispatch.c takes requests from acceptance to answer, router_unserved.c bounds those that
- * nobody serves, router.c holds them together; router_state.h is theirs alone.
+ * nobody serves, router_hold.c keeps clients from harm to others, router.c holds them together; router_state.h is theirs alone.
  *
  * Invariants
  *   R1  each request that was accepted ends exactly once: by an answer to its client, by the
@@ -16,13 +16,16 @@
  *   R2  a worker is never given more than its credit; a plain worker one request at a time, until
  *       it answered or is gone, whatever became of the request.
  *   R3  an answer counts only from the worker that has the request now, for the present attempt.
- *   R4  no request waits for a service that has free credit.
+ *   R4  no request waits for a service that has free credit, unless its client is deaf or held.
  *   R5  a request is given to another worker only if it may be repeated, or is known not to have
  *       been attempted; at most ATTEMPTS_MAX workers are lost with it.
  *   R6  nothing a peer sends is asserted on, and no step of its own costs more than the message.
  *   R7  everything held has a bound (limits.h) and at the bound an answer.
  *   R8  what waits for services that nobody serves takes no memory to speak of, and nobody's place:
  *       it has a bound of its own, and at it the oldest request of the client with most goes.
+ *   R9  nobody works for a client that does not read: while answers wait for it (it is deaf), none
+ *       of its requests is given to a worker; and as long as that is not known of a new client, few
+ *       of them are (router_hold.c).
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_BROKER_ROUTER_H
@@ -48,6 +51,7 @@ struct router_limits {
     size_t client_bytes;     /* BROKER_CLIENT_BYTES_MAX */
     size_t service_requests; /* BROKER_SERVICE_REQUESTS_MAX */
     size_t service_bytes;    /* BROKER_SERVICE_BYTES_MAX */
+    uint32_t new_credit;     /* CLIENT_NEW_CREDIT */
     uint32_t unserved;       /* BROKER_UNSERVED_MAX, which is also the most */
 };
 
@@ -134,6 +138,7 @@ enum router_result {
     X(COUNT_SILENT, "silent", "Requests of plain clients that ended without an answer")            \
     X(COUNT_EXPIRED_PEERS, "heartbeat_misses", "Peers gone because they were silent")              \
     X(COUNT_LOST_PEERS, "lost_peers", "Peers gone because sending to them failed")                 \
+    X(COUNT_DEAF, "deaf_clients", "Clients not served for a while, they did not read")             \
     X(COUNT_UNSERVED, "unserved_refused",                                                          \
       "Requests given up, too many wait for nobody's services")                                    \
     X(COUNT_READY_REFUSED, "ready_refused", "Workers refused")                                     \
@@ -175,6 +180,11 @@ void router_receive(struct router *self, struct frame *routing_id, struct messag
 void router_receive_malformed(struct router *self, struct frame *routing_id, int64_t now_ms);
 /* Sending to that peer failed, or it does not read: it is gone. */
 void router_lost(struct router *self, const struct frame *routing_id, int64_t now_ms);
+/* That peer does not read: a good deal waits to be sent to it. Nothing happens to one that is known
+ * to be deaf. */
+void router_deaf(struct router *self, const struct frame *routing_id, int64_t now_ms);
+/* It has read all that waited. */
+void router_heard(struct router *self, const struct frame *routing_id, int64_t now_ms);
 /* The answer to a ROUTER_ASK. One whose request is over is ignored. */
 void router_answer(struct router *self, uint64_t id, int code, const void *body, size_t size,
                    int64_t now_ms);

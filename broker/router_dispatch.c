@@ -89,6 +89,7 @@ static void dispatch_send_answer(struct router *self, struct request *request, i
     parcel->dialect = request->dialect;
     parcel->status = (uint16_t)status;
     body_move(&parcel->body, body);
+    hold_answered(self, client, parcel->body.bytes);
 }
 
 /* Tell the client, if there is one, how its request ended. */
@@ -109,11 +110,12 @@ void dispatch_fail(struct router *self, struct request *request, int code)
 /* ---- The record ------------------------------------------------------- */
 
 /* Nobody waits for the answer any more. */
-static void dispatch_detach_client(struct request *request)
+static void dispatch_detach_client(struct router *self, struct request *request)
 {
     struct peer *client = request->client;
     if (client == NULL)
         return;
+    hold_returned(self, request);
     list_remove(&request->client_link);
     client->request_count--;
     client->request_bytes -= request->bytes;
@@ -121,11 +123,12 @@ static void dispatch_detach_client(struct request *request)
 }
 
 /* The worker has it no more: its credit is free again. */
-static void dispatch_take_back(struct request *request)
+static void dispatch_take_back(struct router *self, struct request *request)
 {
     struct peer *worker = request->worker;
     if (worker == NULL)
         return;
+    hold_returned(self, request);
     list_remove(&request->place_link);
     worker->in_hand_count--;
     request->service->in_hand_count--;
@@ -141,8 +144,8 @@ void dispatch_finish(struct router *self, struct request *request)
     if (request->lane != NULL)
         queue_remove(&service->queue, request);
     unserved_leave(self, request);
-    dispatch_take_back(request);
-    dispatch_detach_client(request);
+    dispatch_take_back(self, request);
+    dispatch_detach_client(self, request);
     list_remove(&request->place_link);
     wheel_cancel(&request->timer);
     if (service != NULL)
@@ -190,6 +193,7 @@ static void dispatch_hand(struct router *self, struct request *request, struct p
         dispatch_set_deadline(self, request, request->deadline_ms);
     request->forbearing = false;
     dispatch_post_request(self, request);
+    hold_given(self, request);
 }
 
 static void dispatch_expire_waiting(struct router *self, struct request *request)
@@ -201,7 +205,7 @@ static void dispatch_expire_waiting(struct router *self, struct request *request
 void dispatch_pump(struct router *self, struct service *service)
 {
     struct peer *worker;
-    while (service->queue.count > 0 && (worker = ranking_first(&service->ready)) != NULL) {
+    while (queue_has_turn(&service->queue) && (worker = ranking_first(&service->ready)) != NULL) {
         struct request *request = queue_pop(&service->queue);
         if (request->deadline_ms <= self->now_ms)
             dispatch_expire_waiting(self, request);
@@ -278,6 +282,12 @@ static void dispatch_local(struct router *self, struct peer *client, struct ask 
     list_add_last(&self->asks, &request->place_link);
 }
 
+/* The worker that a request need not wait for, or NULL. */
+static struct peer *dispatch_at_once(const struct service *service, const struct peer *client)
+{
+    return peer_is_served(client) ? ranking_first(&service->ready) : NULL;
+}
+
 static int dispatch_admit(const struct router *self, const struct peer *client,
                           const struct service *service, size_t bytes)
 {
@@ -285,7 +295,7 @@ static int dispatch_admit(const struct router *self, const struct peer *client,
         return ERR_NO_SERVICE;
     if (!dispatch_fits(self, client, bytes))
         return ERR_QUEUE_FULL;
-    if (ranking_first(&service->ready) == NULL && !dispatch_queue_fits(self, service, bytes))
+    if (dispatch_at_once(service, client) == NULL && !dispatch_queue_fits(self, service, bytes))
         return ERR_QUEUE_FULL;
     return 0;
 }
@@ -328,7 +338,7 @@ void dispatch_accept(struct router *self, struct peer *client, struct ask *ask)
     }
     struct request *request = dispatch_new(self, client, ask);
     request->service = service;
-    struct peer *worker = ranking_first(&service->ready);
+    struct peer *worker = dispatch_at_once(service, client);
     if (worker != NULL) {
         dispatch_hand(self, request, worker);
         service_settle(self->services, service);
@@ -380,7 +390,7 @@ static void dispatch_not_leader(struct router *self, struct peer *worker, struct
         dispatch_finish(self, request);
         return;
     }
-    dispatch_take_back(request);
+    dispatch_take_back(self, request);
     request->attempts--;
     dispatch_requeue(self, request);
     dispatch_pump(self, service);
@@ -439,7 +449,7 @@ void dispatch_reply(struct router *self, struct peer *worker, uint64_t id, int s
  * request at a time. */
 static void dispatch_abandon(struct router *self, struct request *request)
 {
-    dispatch_detach_client(request);
+    dispatch_detach_client(self, request);
     request->state = REQUEST_ABANDONED;
     self->abandoned_count++;
     body_close(&request->body);
@@ -480,7 +490,7 @@ void dispatch_partial(struct router *self, struct peer *worker, uint64_t id, str
 /* What becomes of a request whose worker is gone. */
 static void dispatch_return(struct router *self, struct request *request)
 {
-    dispatch_take_back(request);
+    dispatch_take_back(self, request);
     if (request->client == NULL) {
         dispatch_finish(self, request);
     } else if (!request->replay_safe || request->service->replay_off || request->partial_sent) {
@@ -518,10 +528,24 @@ void dispatch_client_lost(struct router *self, struct peer *client)
         struct request *request = LIST_OBJECT(link, struct request, client_link);
         dispatch_count(self, request, RESULT_CLIENT_GONE);
         if (request->state == REQUEST_IN_HAND)
-            dispatch_detach_client(request);
+            dispatch_detach_client(self, request);
         else
             dispatch_finish(self, request);
     }
+}
+
+void dispatch_deaf(struct router *self, struct peer *peer)
+{
+    peer->deaf = true;
+    self->counts[COUNT_DEAF]++;
+    hold_stop_lanes(peer);
+}
+
+void dispatch_heard(struct router *self, struct peer *peer)
+{
+    peer->deaf = false;
+    if (peer_is_served(peer))
+        hold_resume_lanes(self, peer);
 }
 
 /* ---- Time and the end ------------------------------------------------- */

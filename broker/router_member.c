@@ -120,6 +120,7 @@ void member_forget(struct router *self, struct peer **peer_p)
     member_leave(self, *peer_p);
     parcel_drop_all(*peer_p);
     list_remove(&(*peer_p)->parcel_link);
+    list_remove(&(*peer_p)->held_link);
     peer_delete(self->peers, peer_p);
 }
 

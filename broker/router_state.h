@@ -37,6 +37,8 @@ struct router {
 
     struct list outgoing; /* struct peer.parcel_link: have parcels */
     struct list resting;  /* struct peer.rest_link, by .rest_end_ms */
+    struct list held;     /* struct peer.held_link: released when all answers are sent */
+    struct list full;     /* the same: new clients that have what a new one may have */
     struct list asks;     /* struct request.place_link: to be given out as ROUTER_ASK */
 
     struct router_note *notes; /* a ring of BROKER_NOTES_MAX */
@@ -113,6 +115,9 @@ void dispatch_partial(struct router *self, struct peer *worker, uint64_t id, str
 void dispatch_worker_lost(struct router *self, struct peer *worker);
 /* A client is gone. */
 void dispatch_client_lost(struct router *self, struct peer *client);
+/* A peer does not read, or reads again. */
+void dispatch_deaf(struct router *self, struct peer *peer);
+void dispatch_heard(struct router *self, struct peer *peer);
 /* The passing of deadlines. */
 void dispatch_expire(struct router *self);
 /* Refuse what waits for services without workers; give up everything. */
@@ -124,6 +129,21 @@ void dispatch_local_reply(struct router *self, uint64_t id, int code, struct bod
 void dispatch_fail(struct router *self, struct request *request, int code);
 /* Free a request wherever it is. No answer is given. */
 void dispatch_finish(struct router *self, struct request *request);
+
+/* router_hold.c */
+
+/* A client is given no more to workers, or again what it may have. */
+void hold_stop_lanes(struct peer *client);
+void hold_resume_lanes(struct router *self, struct peer *client);
+/* An answer of @bytes was made for @client. */
+void hold_answered(struct router *self, struct peer *client, size_t bytes);
+/* A request was given to its worker, or is no longer with it. */
+void hold_given(struct router *self, struct request *request);
+void hold_returned(struct router *self, struct request *request);
+/* All answers of this turn are sent, and who does not read them is known. */
+void hold_release(struct router *self);
+/* Time passes: who is new for long is not new. */
+void hold_tick(struct router *self);
 
 /* router_unserved.c */
 

@@ -35,6 +35,9 @@ struct server {
     struct relay *relay; /* or NULL */
     struct metrics *metrics;
     struct status *status;
+    bool flushing;                  /* server_on_flush() is due */
+    unsigned flush_tries;           /* how often more it is set before the tick has to do */
+    size_t waiting;                 /* messages in the outbox when that was last looked at */
     int signals;                    /* signalfd */
     int64_t drain_end_ms;           /* 0: not draining */
     int64_t told_ms;                /* when the present second of the log began */
@@ -88,7 +91,10 @@ static void server_ask(struct server *self, struct router_action *action, int64_
 
 static void server_send(struct server *self, struct router_action *action, int64_t now_ms)
 {
-    if (outbox_send(self->outbox, &action->routing_id, &action->message) != 0)
+    const int rc = outbox_send(self->outbox, &action->routing_id, &action->message);
+    if (rc == ERR_BUSY)
+        router_deaf(self->router, &action->routing_id, now_ms);
+    else if (rc != 0)
         router_lost(self->router, &action->routing_id, now_ms);
     frame_close(&action->routing_id);
 }
@@ -119,12 +125,47 @@ static void server_act(struct server *self, int64_t now_ms)
     } while (server_lose(self, now_ms));
 }
 
-static void server_flush(struct server *self, int64_t now_ms)
+/* Returns whether anything was sent. */
+static bool server_flush(struct server *self, int64_t now_ms)
 {
-    if (outbox_messages(self->outbox) == 0)
-        return;
-    outbox_flush(self->outbox);
+    if (outbox_idle(self->outbox))
+        return false;
+    const bool sent = outbox_flush(self->outbox);
     server_lose(self, now_ms);
+    struct frame routing_id;
+    while (outbox_heard(self->outbox, &routing_id)) {
+        router_heard(self->router, &routing_id, now_ms);
+        frame_close(&routing_id);
+    }
+    return sent;
+}
+
+static int server_on_flush(zloop_t *loop, int timer_id, void *arg);
+
+/* What waits since this turn need not wait for the next event or tick: most peers read. */
+static void server_flush_soon(struct server *self)
+{
+    if (outbox_messages(self->outbox) > self->waiting)
+        self->flush_tries = OUTBOX_FLUSH_TRIES;
+    self->waiting = outbox_messages(self->outbox);
+    if (self->waiting == 0 || self->flush_tries == 0 || self->flushing)
+        return;
+    self->flush_tries--;
+    self->flushing = zloop_timer(self->loop, OUTBOX_FLUSH_MS, 1, server_on_flush, self) >= 0;
+}
+
+static int server_on_flush(zloop_t *loop, int timer_id, void *arg)
+{
+    struct server *self = arg;
+    const int64_t now_ms = clock_ms();
+    (void)loop;
+    (void)timer_id;
+    self->flushing = false;
+    if (server_flush(self, now_ms))
+        self->flush_tries = OUTBOX_FLUSH_TRIES;
+    server_act(self, now_ms);
+    server_flush_soon(self);
+    return 0;
 }
 
 /* ---- The loop --------------------------------------------------------- */
@@ -149,6 +190,7 @@ static int server_on_readable(zloop_t *loop, zsock_t *reader, void *arg)
     }
     server_flush(self, now_ms);
     server_act(self, now_ms);
+    server_flush_soon(self);
     return 0;
 }
 
@@ -222,6 +264,7 @@ static void server_new_socket(struct server *self)
     zsock_set_sndhwm(self->socket, BROKER_MESSAGES_MAX);
     zsock_set_rcvhwm(self->socket, BROKER_MESSAGES_MAX);
     zsock_set_maxmsgsize(self->socket, MESSAGE_BYTES_MAX);
+    zsock_set_sndbuf(self->socket, BROKER_SEND_BYTES);
     zsock_set_linger(self->socket, BROKER_LINGER_MS);
     zsock_set_backlog(self->socket, BROKER_BACKLOG);
     /* A connection whose other end vanished without a word ends by libzmq's own heartbeat. */

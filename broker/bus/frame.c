@@ -9,6 +9,7 @@
 #include <string.h>
 #include <zmq.h>
 
+#include "broker/bus/alloc.h"
 #include "broker/bus/err.h"
 
 _Static_assert(sizeof(struct frame) == sizeof(zmq_msg_t), "a frame is a zmq_msg_t in place");
@@ -60,6 +61,32 @@ void frame_share(struct frame *self, struct frame *from)
     int rc = zmq_msg_copy(frame_msg(self), frame_msg(from));
     assert(rc == 0);
     (void)rc;
+}
+
+struct frame_watch {
+    struct frame frame;
+    frame_gone_fn *gone;
+    void *arg;
+};
+
+static void frame_watch_end(void *data, void *hint)
+{
+    struct frame_watch *watch = hint;
+    (void)data;
+    frame_close(&watch->frame);
+    watch->gone(watch->arg);
+    free(watch);
+}
+
+void frame_watch(struct frame *self, struct frame *from, frame_gone_fn *gone, void *arg)
+{
+    struct frame_watch *watch = alloc_zero(sizeof *watch);
+    frame_move(&watch->frame, from);
+    watch->gone = gone;
+    watch->arg = arg;
+    if (zmq_msg_init_data(frame_msg(self), frame_data_mutable(&watch->frame),
+                          frame_size(&watch->frame), frame_watch_end, watch) != 0)
+        abort();
 }
 
 void frame_close(struct frame *self)

@@ -110,6 +110,11 @@
 /* Of one client. */
 #define BROKER_CLIENT_REQUESTS_MAX (128 * 1024)
 #define BROKER_CLIENT_BYTES_MAX    (64 * 1024 * 1024)
+/* Of a new client, with workers that take several at once: it might not read. It is new for so many
+ * answers; or until it has waited so long for one of them, since then waiting tells nothing. */
+#define CLIENT_NEW_CREDIT  4
+#define CLIENT_NEW_ANSWERS 64
+#define CLIENT_NEW_MS      100
 /* Waiting for one service. */
 #define BROKER_SERVICE_REQUESTS_MAX (128 * 1024)
 #define BROKER_SERVICE_BYTES_MAX    (128 * 1024 * 1024)
@@ -151,12 +156,27 @@
 /* The broker's high-water marks, in messages, for each connection and direction: libzmq counts no
  * bytes, so this is also up to so many MiB. What is beyond waits in the outbox, by bytes. */
 #define BROKER_MESSAGES_MAX 128
+/* What the system may hold for a connection (SO_SNDBUF; it takes twice that for itself): by its own
+ * rules it would be megabytes for a peer that reads nothing, and the work that was done for it. */
+#define BROKER_SEND_BYTES (64 * 1024)
 /* What may wait for one peer that does not read, and for all; at the bound the peer counts as gone,
  * at that for all the one with most. The count is that of its requests. Each frame counts 64 bytes
  * beside its own. */
 #define OUTBOX_PEER_MESSAGES_MAX BROKER_CLIENT_REQUESTS_MAX
 #define OUTBOX_PEER_BYTES_MAX    (64 * 1024 * 1024)
 #define OUTBOX_BYTES_MAX         (256 * 1024 * 1024)
+/* With more bytes of large frames waiting for it, or more messages, a client is deaf: nobody works for
+ * it until it has read all. A few dear answers; more small ones than a turn brings to one who reads. */
+#define OUTBOX_DEAF_BYTES    (8 * 1024)
+#define OUTBOX_DEAF_MESSAGES 1024
+/* A large frame, and how many bytes of such libzmq may hold that are not written to a peer's
+ * connection yet, before what follows waits in the outbox: as many as leave at once if it reads. */
+#define OUTBOX_LARGE_BYTES    2048
+#define OUTBOX_OWED_BYTES_MAX (8 * 1024)
+/* Pause before what waits since this turn is tried again, and how often with nobody taking any of
+ * it; then the timer's pace has to do. */
+#define OUTBOX_FLUSH_MS    1
+#define OUTBOX_FLUSH_TRIES 32
 /* How many of them are tried in one turn of the loop: about a tenth of a millisecond. */
 #define OUTBOX_FLUSH_PEERS_MAX 64
 /* The feed's high-water marks, in messages, for each publisher and subscriber: seconds of feed. What

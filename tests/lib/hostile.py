@@ -2,6 +2,7 @@
 """Clients that send slowly, vanish in the middle or read nothing, against the bridge or the broker.
 
     with Hostile("http", port) as hostile:      # or "bus"
+        hostile.begin()                         # at once; the first connects a moment later
         ...
     hostile.done        how often clients of each kind have done their worst
 
@@ -47,9 +48,13 @@ class Hostile:
     def __enter__(self):
         self.process = subprocess.Popen(self.arguments, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
-        # All kinds have begun.
-        assert self.process.stdout.readline() == "at work\n"
+        # It has nothing left to load.
+        assert self.process.stdout.readline() == "ready\n"
         return self
+
+    def begin(self):
+        self.process.stdin.write("begin\n")
+        self.process.stdin.flush()
 
     def __exit__(self, *_):
         self.process.stdin.close()
@@ -307,11 +312,10 @@ KINDS = {kind: [function for name, function in list(globals().items())
 # ---- The process --------------------------------------------------------------------------------
 
 
-def be_hostile(victim, function, begun):
+def be_hostile(victim, function):
     while True:
         # Connections that drip or are silent count when they begin, the others when they are over.
         victim.done[function.__name__] += 1
-        begun.set()
         try:
             function(victim)
         except OSError:
@@ -325,11 +329,10 @@ def main():
     victim = Victim(port)
     if kind == "bus":
         victim.nursery = Nursery(port)
+    print("ready", flush=True)
+    sys.stdin.readline()
     for function in KINDS[kind] * COPIES:
-        begun = threading.Event()
-        threading.Thread(target=be_hostile, args=(victim, function, begun), daemon=True).start()
-        begun.wait()
-    print("at work", flush=True)
+        threading.Thread(target=be_hostile, args=(victim, function), daemon=True).start()
     sys.stdin.read()
     print(json.dumps(victim.done), flush=True)
     # Threads are in the middle of whatever they do; the nursery ends with its link.

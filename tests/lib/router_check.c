@@ -68,6 +68,16 @@ static void check_client(const struct router *self, const struct peer *peer)
     assert(count <= self->limits.client_requests);
     assert(bytes <= self->limits.client_bytes);
     assert(count == 0 || peer->role == PEER_CLIENT);
+    assert(peer->held == list_linked(&peer->held_link));
+    /* R9 */
+    assert(peer->settled || peer->shared_count <= self->limits.new_credit);
+    for (const struct list_link *link = list_first(&peer->lanes); link != NULL;
+         link = list_after(&peer->lanes, link)) {
+        const struct lane *lane = LIST_OBJECT(link, struct lane, client_link);
+        assert(lane->client == peer);
+        assert(!list_empty(&lane->requests));
+        assert(list_linked(&lane->turn_link) == peer_is_served(peer));
+    }
 }
 
 static uint32_t check_unserved(const struct peer *peer)
@@ -147,7 +157,7 @@ static void check_services(struct router *self)
         assert(workers == service->worker_count);
         assert(in_hand == service->in_hand_count);
         /* R4 */
-        assert(service->queue.count == 0 || ranking_first(&service->ready) == NULL);
+        assert(!queue_has_turn(&service->queue) || ranking_first(&service->ready) == NULL);
         assert(list_linked(&service->idle_link) ==
                (workers == 0 && in_hand == 0 && service->queue.count == 0));
         assert(service->had_worker || service->queue.count > 0);

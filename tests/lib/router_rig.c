@@ -20,7 +20,9 @@
 
 struct rig *rig_new(const struct router_options *options)
 {
-    const struct router_options nothing = {.name = "broker-1"};
+    /* New clients are a subject of their own. */
+    const struct router_options nothing = {.name = "broker-1",
+                                           .limits = {.new_credit = CREDIT_MAX + 1}};
     struct rig *self = alloc_zero(sizeof *self);
     self->now_ms = 1000000;
     self->router = router_new(options != NULL ? options : &nothing, self->now_ms);

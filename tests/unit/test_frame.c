@@ -205,12 +205,40 @@ static void test_a_message_of_too_many_frames_is_dropped_whole(void **state)
     frame_close(&routing_id);
 }
 
+static void count_gone(void *arg)
+{
+    ++*(int *)arg;
+}
+
+/* The end of a watched frame is told once, when the last that shares it is closed. */
+static void test_the_end_of_a_watched_frame_is_told(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {1, 10000};
+    for (size_t i = 0; i < 2; i++) {
+        struct frame frame, watched, shared;
+        int gone = 0;
+        frame_init_size(&frame, sizes[i]);
+        memset(frame_data_mutable(&frame), 'x', sizes[i]);
+        frame_watch(&watched, &frame, count_gone, &gone);
+        frame_close(&frame);
+        assert_int_equal(frame_size(&watched), sizes[i]);
+        assert_int_equal(frame_data(&watched)[sizes[i] - 1], 'x');
+        frame_share(&shared, &watched);
+        frame_close(&watched);
+        assert_int_equal(gone, 0);
+        frame_close(&shared);
+        assert_int_equal(gone, 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_moved_frame_keeps_its_bytes_in_place),
         cmocka_unit_test(test_a_shared_frame_outlives_the_other_side),
         cmocka_unit_test(test_equality_is_of_length_and_bytes),
+        cmocka_unit_test(test_the_end_of_a_watched_frame_is_told),
         cmocka_unit_test_setup_teardown(test_a_message_crosses_both_ways, pair_open, pair_close),
         cmocka_unit_test_setup_teardown(test_an_empty_socket_is_busy, pair_open, pair_close),
         cmocka_unit_test_setup_teardown(test_a_failed_send_keeps_the_message, pair_open,

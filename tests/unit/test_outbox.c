@@ -20,6 +20,8 @@ struct wire {
     size_t tries;  /* calls so far */
     char lost;     /* a peer that is gone, or 0 */
     char log[256]; /* peer and message, one character each */
+    bool keeps;    /* it takes a message and keeps it, as libzmq does while nobody reads */
+    struct message kept;
 };
 
 static int wire_send(void *arg, struct message *message, struct frame *routing_id)
@@ -35,6 +37,8 @@ static int wire_send(void *arg, struct message *message, struct frame *routing_i
     const size_t at = strlen(wire->log);
     wire->log[at] = peer;
     wire->log[at + 1] = (char)frame_data(&message->frames[0])[0];
+    if (wire->keeps)
+        message_add_frame(&wire->kept, &message->frames[0]);
     message_close(message);
     return 0;
 }
@@ -194,6 +198,93 @@ static void test_an_outbox_may_be_destroyed_full(void **state)
     outbox_destroy(&outbox);
 }
 
+/* A peer is deaf from the message on that is one too many, until it has taken all. */
+static void test_a_peer_is_deaf_until_it_has_taken_all(void **state)
+{
+    (void)state;
+    struct wire wire = {0};
+    struct outbox *outbox =
+        outbox_new(&(struct outbox_options){.send = wire_send, .arg = &wire, .deaf_messages = 2});
+    struct frame routing_id;
+    assert_int_equal(send_text(outbox, 'a', "1"), 0);
+    assert_int_equal(send_text(outbox, 'a', "2"), 0);
+    assert_int_equal(send_text(outbox, 'a', "3"), ERR_BUSY);
+    assert_int_equal(send_text(outbox, 'b', "1"), 0);
+    wire.room = 2;
+    assert_true(outbox_flush(outbox));
+    assert_false(outbox_heard(outbox, &routing_id));
+    assert_int_equal(send_text(outbox, 'a', "4"), ERR_BUSY);
+    wire.room = 9;
+    assert_true(outbox_flush(outbox));
+    assert_true(outbox_heard(outbox, &routing_id));
+    assert_true(frame_equals(&routing_id, "a", 1));
+    frame_close(&routing_id);
+    assert_false(outbox_heard(outbox, &routing_id));
+    assert_true(outbox_idle(outbox));
+    assert_false(outbox_flush(outbox));
+    outbox_destroy(&outbox);
+}
+
+/* Of large messages the socket gets no more than it can pass on, though it would take them; small
+ * ones do not count. It may pass them on after the outbox has ended. */
+static void test_what_the_socket_owes_is_bounded_by_bytes(void **state)
+{
+    (void)state;
+    char large[OUTBOX_OWED_BYTES_MAX / 2 + 2] = "";
+    memset(large, 'x', sizeof large - 1);
+    assert_true(sizeof large > OUTBOX_LARGE_BYTES);
+    struct wire wire = {.room = 99, .keeps = true};
+    struct outbox *outbox = outbox_new(&(struct outbox_options){.send = wire_send, .arg = &wire});
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(send_text(outbox, 'a', large), 0);
+        assert_int_equal(send_text(outbox, 'a', "1"), 0);
+    }
+    assert_int_equal(outbox_messages(outbox), 0);
+    assert_int_equal(send_text(outbox, 'a', large), 0);
+    assert_int_equal(send_text(outbox, 'a', "2"), 0);
+    assert_int_equal(outbox_messages(outbox), 2);
+    assert_false(outbox_flush(outbox));
+    assert_string_equal(wire.log, "axa1axa1");
+    assert_int_equal(send_text(outbox, 'b', large), 0);
+    message_close(&wire.kept);
+    assert_true(outbox_flush(outbox));
+    assert_string_equal(wire.log, "axa1axa1bxaxa2");
+    outbox_destroy(&outbox);
+    message_close(&wire.kept);
+}
+
+/* Few large messages are as bad as many. */
+static void test_a_peer_is_deaf_to_few_large_messages(void **state)
+{
+    (void)state;
+    char large[OUTBOX_DEAF_BYTES / 2 + 2] = "";
+    memset(large, 'x', sizeof large - 1);
+    struct wire wire = {0};
+    struct outbox *outbox = outbox_new(&(struct outbox_options){.send = wire_send, .arg = &wire});
+    assert_int_equal(send_text(outbox, 'a', large), 0);
+    assert_int_equal(send_text(outbox, 'a', large), ERR_BUSY);
+    outbox_destroy(&outbox);
+}
+
+/* A large message that the socket refuses is kept whole. */
+static void test_a_large_message_survives_a_busy_socket(void **state)
+{
+    (void)state;
+    char large[OUTBOX_LARGE_BYTES + 1] = "";
+    memset(large, 'x', sizeof large - 1);
+    struct wire wire = {.keeps = true};
+    struct outbox *outbox = outbox_new(&(struct outbox_options){.send = wire_send, .arg = &wire});
+    assert_int_equal(send_text(outbox, 'a', large), 0);
+    assert_false(outbox_flush(outbox));
+    wire.room = 1;
+    assert_true(outbox_flush(outbox));
+    assert_true(frame_equals(&wire.kept.frames[0], large, sizeof large - 1));
+    message_close(&wire.kept);
+    outbox_flush(outbox);
+    assert_true(outbox_idle(outbox));
+    outbox_destroy(&outbox);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +295,10 @@ int main(void)
         cmocka_unit_test(test_at_the_bound_for_all_the_largest_goes),
         cmocka_unit_test(test_a_flush_tries_so_many_peers_and_each_in_its_turn),
         cmocka_unit_test(test_an_outbox_may_be_destroyed_full),
+        cmocka_unit_test(test_a_peer_is_deaf_until_it_has_taken_all),
+        cmocka_unit_test(test_what_the_socket_owes_is_bounded_by_bytes),
+        cmocka_unit_test(test_a_peer_is_deaf_to_few_large_messages),
+        cmocka_unit_test(test_a_large_message_survives_a_busy_socket),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

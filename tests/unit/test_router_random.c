@@ -290,8 +290,12 @@ static void step(struct chaos *self)
     const char peer = (char)('A' + pick(self, PEERS));
     frame_init_copy(&routing_id, &peer, 1);
     const uint32_t kind = pick(self, 1000);
-    if (kind < 895)
+    if (kind < 890)
         step_message(self, &routing_id, peer);
+    else if (kind < 892)
+        router_deaf(self->router, &routing_id, self->now_ms);
+    else if (kind < 895)
+        router_heard(self->router, &routing_id, self->now_ms);
     else if (kind < 897)
         router_lost(self->router, &routing_id, self->now_ms);
     else if (kind < 898)
@@ -365,6 +369,7 @@ static void run(uint64_t seed, long steps)
     assert_true(router_count(chaos.router, COUNT_MALFORMED) > 0);
     assert_true(router_count(chaos.router, COUNT_NOT_LEADER) > 0);
     assert_true(router_count(chaos.router, COUNT_UNSERVED) > 0);
+    assert_true(router_count(chaos.router, COUNT_DEAF) > 0);
     assert_true(router_result(chaos.router, SERVICE_OTHER, RESULT_EXPIRED) > 0);
     assert_true(router_result(chaos.router, SERVICE_OTHER, RESULT_TIMEOUT) > 0);
     router_destroy(&chaos.router);

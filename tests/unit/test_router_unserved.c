@@ -19,8 +19,10 @@
 
 static struct rig *rig_limited(uint32_t unserved, int64_t start_grace_ms)
 {
-    return rig_new(&(struct router_options){
-        .name = "b", .start_grace_ms = start_grace_ms, .limits = {.unserved = unserved}});
+    return rig_new(
+        &(struct router_options){.name = "b",
+                                 .start_grace_ms = start_grace_ms,
+                                 .limits = {.new_credit = CREDIT_MAX + 1, .unserved = unserved}});
 }
 
 /* A plain client asks: "|MDPC01|SERVICE|BODY" */
