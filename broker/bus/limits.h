@@ -432,9 +432,11 @@
 #define PEER_MESSAGES_MAX 64
 /* Taken of one member in one turn of the loop. */
 #define PEER_TURN_MAX 64
-/* Silence of a connection after which it is made anew; and how often it is probed. */
-#define PEER_GONE_MS  500
-#define PEER_PROBE_MS 100
+/* What was sent over a connection and was not acknowledged for so long ends it, as does an attempt
+ * that takes longer: it is made anew. */
+#define PEER_GONE_MS 500
+/* A connection over which nothing goes is probed so often, in seconds: TCP counts no less. */
+#define PEER_PROBE_S 1
 /* Pause before a lost connection is tried again, drawn between it and twice that: a replica that is
  * started again is heard within an election timeout, and an attempt costs some tens of
  * microseconds. */

@@ -1,5 +1,8 @@
 /* See peer_link.h.
  *
+ * Each message is one frame. libzmq aborts the process that reads one of several when the connection
+ * is lost between two of them, on more ways than one (libzmq's issue 3663 among others).
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "services/replica/peer_link.h"
 
@@ -12,6 +15,9 @@
 #include "broker/bus/err.h"
 #include "broker/bus/feed.h"
 #include "services/replica/steady_socket.h"
+
+/* The topic, and a message. */
+#define LINK_FRAME_BYTES_MAX (PEER_TOPIC_BYTES + PEER_BYTES_MAX)
 
 /* The series of the registry; each NULL without one. */
 struct link_metrics {
@@ -65,18 +71,22 @@ static void link_set_bytes(zsock_t *socket, int option, const void *value, size_
     (void)rc;
 }
 
-/* A connection that is silent is given up and made anew; one that does not come about, too. */
+/* A connection whose other end has vanished is given up and made anew, and so is one that does not
+ * come about. The kernel sees to that, and not ZMTP's heartbeats: libzmq aborts the process when one
+ * is due after the other end has hung up on a full queue, as a process finds it that was stopped for a
+ * second (libzmq's issues 3937, 4364 and 4767). */
 static zsock_t *link_socket(int type, int messages_max, int bytes_max)
 {
     zsock_t *socket = zsock_new(type);
     assert(socket != NULL);
     zsock_set_linger(socket, 0);
-    zsock_set_immediate(socket, 1);
     zsock_set_sndhwm(socket, messages_max);
     zsock_set_rcvhwm(socket, messages_max);
     zsock_set_maxmsgsize(socket, bytes_max);
-    zsock_set_heartbeat_ivl(socket, PEER_PROBE_MS);
-    zsock_set_heartbeat_timeout(socket, PEER_GONE_MS);
+    zsock_set_tcp_keepalive(socket, 1);
+    zsock_set_tcp_keepalive_idle(socket, PEER_PROBE_S);
+    zsock_set_tcp_keepalive_intvl(socket, PEER_PROBE_S);
+    zsock_set_tcp_maxrt(socket, PEER_GONE_MS);
     zsock_set_connect_timeout(socket, PEER_GONE_MS);
     zsock_set_handshake_ivl(socket, PEER_GONE_MS);
     zsock_set_reconnect_ivl(socket, PEER_RECONNECT_MS);
@@ -86,7 +96,7 @@ static zsock_t *link_socket(int type, int messages_max, int bytes_max)
 static int link_bind(struct peer_link *self, const char *endpoint)
 {
     const int yes = 1;
-    self->publisher = link_socket(ZMQ_PUB, PEER_MESSAGES_MAX, PEER_BYTES_MAX);
+    self->publisher = link_socket(ZMQ_PUB, PEER_MESSAGES_MAX, LINK_FRAME_BYTES_MAX);
     /* A full queue is told, so that what is dropped can be counted. A topic has one subscriber:
      * nobody else misses anything for it. */
     link_set_bytes(self->publisher, ZMQ_XPUB_NODROP, &yes, sizeof yes);
@@ -97,8 +107,11 @@ static int link_bind(struct peer_link *self, const char *endpoint)
  * low as its own, one of the largest would cut the relay off for good. */
 static zsock_t *link_make_feed(void *arg)
 {
+    zsock_t *socket = link_socket(ZMQ_PUB, RELAY_MESSAGES_MAX, 2 * MESSAGE_BYTES_MAX);
     (void)arg;
-    return link_socket(ZMQ_PUB, RELAY_MESSAGES_MAX, 2 * MESSAGE_BYTES_MAX);
+    /* What nobody is there to take is not kept for him who comes later. */
+    zsock_set_immediate(socket, 1);
+    return socket;
 }
 
 static int link_connect_relays(struct peer_link *self, const char *const *relays, size_t count)
@@ -116,7 +129,7 @@ static int link_connect_relays(struct peer_link *self, const char *const *relays
 static zsock_t *peer_make_socket(void *arg)
 {
     const struct peer *self = arg;
-    zsock_t *socket = link_socket(ZMQ_SUB, PEER_MESSAGES_MAX, PEER_BYTES_MAX);
+    zsock_t *socket = link_socket(ZMQ_SUB, PEER_MESSAGES_MAX, LINK_FRAME_BYTES_MAX);
     link_set_bytes(socket, ZMQ_SUBSCRIBE, self->link->topic, sizeof self->link->topic);
     return socket;
 }
@@ -288,14 +301,14 @@ static struct metric *link_refusal(struct peer_link *self, int code)
     }
 }
 
-/* Two frames: the topic, of which a subscription compares only the beginning, and the message. */
 static int link_decode(struct peer_link *self, const struct message *frames,
                        struct peer_message *message)
 {
-    if (frames->count != 2 || !frame_equals(&frames->frames[0], self->topic, sizeof self->topic))
+    const struct frame *frame = &frames->frames[0];
+    if (frames->count != 1 || frame_size(frame) < PEER_TOPIC_BYTES)
         return ERR_MALFORMED;
-    return peer_message_decode(message, self->uuid, frame_data(&frames->frames[1]),
-                               frame_size(&frames->frames[1]));
+    return peer_message_decode(message, self->uuid, frame_data(frame) + PEER_TOPIC_BYTES,
+                               frame_size(frame) - PEER_TOPIC_BYTES);
 }
 
 static void link_take_one(struct peer *peer, const struct message *frames)
@@ -357,16 +370,15 @@ void peer_link_send(struct peer_link *self, struct peer_message *message)
     assert(message->to != 0 && message->to != self->id);
     message->from = self->id;
     message->start_id = self->start_id;
-    self->buffer.size = 0;
-    peer_message_encode(message, self->uuid, &self->buffer);
     peer_message_topic(self->group, message->to, topic);
+    self->buffer.size = 0;
+    bytes_put_raw(&self->buffer, topic, sizeof topic);
+    peer_message_encode(message, self->uuid, &self->buffer);
     message_init(&frames);
-    message_add_copy(&frames, topic, sizeof topic);
     message_add_copy(&frames, self->buffer.data, self->buffer.size);
-    const size_t size = message_size(&frames);
     if (message_send(&frames, zsock_resolve(self->publisher), NULL) == 0) {
         metric_add(self->metrics.sent, 1);
-        metric_add(self->metrics.sent_bytes, (double)size);
+        metric_add(self->metrics.sent_bytes, (double)self->buffer.size);
     } else {
         metric_add(self->metrics.dropped, 1);
         message_close(&frames);

@@ -2,9 +2,11 @@
  *
  * On the wire: docs/protocol.md, "Between replicas". Integers are big-endian.
  *
- *   frame 1  topic, PEER_TOPIC_BYTES: 0x00, the group's number (CRC-32 of its name, u32), receiver u64
- *   frame 2  format u8 (PEER_FORMAT), cluster uuid 16 bytes, sender's id u64, sender's start id u64,
- *            kind u8, term u64, the kind's own fields, and a CRC-32 over all of the frame before it
+ *   topic    PEER_TOPIC_BYTES: 0x00, the group's number (CRC-32 of its name, u32), receiver u64
+ *   message  format u8 (PEER_FORMAT), cluster uuid 16 bytes, sender's id u64, sender's start id u64,
+ *            kind u8, term u64, the kind's own fields, and a CRC-32 over all of the message before it
+ *
+ * Both are one frame, so that a subscription to a topic is one to the beginnings of frames.
  *
  * A message is lost, doubled, delayed or reordered without harm; a stopped process gets its whole
  * backlog at once when it goes on, so whoever receives drops what is old before he looks further.
@@ -99,16 +101,16 @@ void peer_message_close(struct peer_message *self);
 #define PEER_APPEND_BYTES_MIN 74
 size_t peer_message_entry_bytes(const struct log_entry *entry);
 
-/* The first frame of what is for the replica @id of a group. */
+/* The topic of what is for the replica @id of a group. */
 void peer_message_topic(const char *group, uint64_t id, uint8_t topic[PEER_TOPIC_BYTES]);
 
-/* The second frame, after what the writer holds already. A message of more than PEER_BYTES_MAX is a
+/* The message, after what the writer holds already. One of more than PEER_BYTES_MAX is a
  * programmer's error (asserted). */
 void peer_message_encode(const struct peer_message *self, const uint8_t uuid[PEER_UUID_BYTES],
                          struct bytes_writer *writer);
-/* Read a second frame, trusting nothing: terms from 1, indexes and terms below 2^63 and in order,
- * kinds and memberships that are known. On failure @self is empty. Its receiver is in the first
- * frame: `to` is 0.
+/* Read a message, trusting nothing: terms from 1, indexes and terms below 2^63 and in order, kinds
+ * and memberships that are known. On failure @self is empty. Its receiver is in the topic: `to` is
+ * 0.
  *
  * Returns 0, ERR_MALFORMED, ERR_VERSION (another format) or ERR_MISMATCH (another cluster). */
 int peer_message_decode(struct peer_message *self, const uint8_t uuid[PEER_UUID_BYTES],
