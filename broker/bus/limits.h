@@ -452,6 +452,16 @@
 /* What is kept in memory of the log beyond what is still needed: some seconds of full load, so that
  * a member that was away for a moment is not sent to the disk. */
 #define LOG_TAIL_BYTES_MAX (4 * 1024 * 1024)
+/* Bytes of entries that are read from the disk for one message to a member, which is cut to size
+ * then: a few ms of the loop. */
+#define PEER_FILL_BYTES_MAX (4 * PEER_BYTES_MAX)
+/* Reads that wait for the read index; above it ERR_BUSY. */
+#define READS_MAX 16384
+/* How long a replica lets a request wait for it: a fail-over fits. Then it is refused, unattempted,
+ * and the replica takes no more reads before one of its own was possible. */
+#define READ_WAIT_MS 1000
+/* How late a read may learn that its time is up: all that wait are looked at then. */
+#define READ_LOOK_MS 10
 /* A question for the read index, and a round, are repeated after this when no answer came. */
 #define READ_RETRY_MS 20
 

@@ -30,7 +30,7 @@ struct conductor {
     struct counts counts;
     int timer;
     bool running;   /* conductor_run() is under way */
-    bool submitted; /* something is to be flushed */
+    bool submitted; /* something is to be flushed: a command, or a read that was asked for */
 };
 
 /* A request that waits: the saga's ticket is its address. */
@@ -174,8 +174,11 @@ static void conductor_look_up_fresh(struct conductor *self, const struct saga_ac
     step->cancel = action->cancel;
     step->number = action->number;
     step->key = alloc_copy(action->key, strlen(action->key));
-    code = replica_read(node_replica(self->node), conductor_may_read, step);
-    if (code != OK) {
+    code =
+        replica_read(node_replica(self->node), clock_ms() + SAGA_CALL_MS, conductor_may_read, step);
+    if (code == OK) {
+        self->submitted = true;
+    } else {
         step_free(step);
         saga_looked(self->saga, action->call, code, NULL, clock_ms());
     }

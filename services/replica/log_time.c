@@ -7,27 +7,33 @@
 
 #include "broker/bus/limits.h"
 
-void log_time_init(struct log_time *self, int64_t last_ms)
+void log_time_init(struct log_time *self)
 {
-    assert(last_ms >= 0);
-    *self = (struct log_time){.last_ms = last_ms};
+    *self = (struct log_time){0};
 }
 
 void log_time_start(struct log_time *self, int64_t now_ms)
 {
     assert(!self->running);
     self->running = true;
-    self->base_ms = self->last_ms;
+    self->last_ms = self->applied_ms;
+    self->base_ms = self->applied_ms;
     self->since_ms = now_ms;
+}
+
+void log_time_stop(struct log_time *self)
+{
+    assert(self->running);
+    self->running = false;
 }
 
 /* What an entry proposed at @now_ms would get. */
 static int64_t log_time_at(const struct log_time *self, int64_t now_ms)
 {
-    int64_t passed_ms = self->running ? now_ms - self->since_ms : 0;
-    int64_t time_ms = self->running ? self->base_ms + passed_ms : self->last_ms;
+    int64_t time_ms = self->base_ms + (now_ms - self->since_ms);
 
-    assert(passed_ms >= 0);
+    assert(self->running);
+    assert(now_ms >= self->since_ms);
     return time_ms > self->last_ms ? time_ms : self->last_ms;
 }
 
@@ -40,9 +46,8 @@ int64_t log_time_propose(struct log_time *self, int64_t now_ms)
 void log_time_apply(struct log_time *self, int64_t log_time_ms)
 {
     assert(log_time_ms >= self->applied_ms);
+    assert(!self->running || log_time_ms <= self->last_ms);
     self->applied_ms = log_time_ms;
-    if (self->last_ms < log_time_ms)
-        self->last_ms = log_time_ms;
 }
 
 int64_t log_time_read(struct log_time *self, int64_t now_ms)

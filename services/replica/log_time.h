@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 struct log_time {
-    int64_t last_ms;    /* of the last entry of the log, applied or not */
+    int64_t last_ms;    /* of the last entry that was proposed; only when running */
     int64_t applied_ms; /* of the last applied entry */
     int64_t told_ms;    /* the highest that was told */
     int64_t base_ms;    /* log time at since_ms; only when running */
@@ -32,18 +32,22 @@ struct log_time {
     bool running;       /* a leader whose barrier is applied */
 };
 
-/* @last_ms  of the last entry of the log, 0 when it is empty */
-void log_time_init(struct log_time *self, int64_t last_ms);
+/* Nothing is applied yet. */
+void log_time_init(struct log_time *self);
 
-/* This replica leads and has applied its barrier, just now. */
+/* This replica leads and has applied its barrier, just now: there is no entry in the log with a later
+ * time. */
 void log_time_start(struct log_time *self, int64_t now_ms);
+/* It leads no more. What it proposed may yet be committed, or be gone. */
+void log_time_stop(struct log_time *self);
 
-/* The time of an entry that is proposed now; it is the last one of the log from now on. */
+/* The time of an entry that is proposed now; only when running. */
 int64_t log_time_propose(struct log_time *self, int64_t now_ms);
 /* An entry of that time was applied. */
 void log_time_apply(struct log_time *self, int64_t log_time_ms);
 
-/* The time to tell: an entry proposed from now on has at least this one. Never falls. */
+/* The time to tell: an entry that this leader proposes from now on has at least this one. Never falls
+ * while the process lives. */
 int64_t log_time_read(struct log_time *self, int64_t now_ms);
 
 /* Whether the last entry is so old that an idle leader should append one. */

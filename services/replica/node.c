@@ -1,162 +1,29 @@
 /* The life of a replica's program: see node.h.
  *
  *   starting    options, configuration, service, replica          node_open
- *   up          registered, its loop turns                        node_run
- *   draining    told to stop: no more requests are asked for      node_drain
+ *   up          registered, its loop turns                        node_run, node_port.c
+ *   stopping    told to stop                                      node_stop.c
  *   stopped     replica, service, ports closed, in this order     node_close
  *
- * The order of stopping: the replica first, so that what it finishes is still answered; then the
+ * The order of closing: the replica first, so that what it finishes is still answered; then the
  * service, which answers what it holds; then the ports, which send the answers and say good-bye.
- *
- * Signals come through a descriptor (signalfd), blocked in every thread: the loop is the only
- * place that learns of them, and czmq's own handler, which would end all loops of the process at
- * once, is off.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "services/replica/node.h"
 
 #include <assert.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "broker/bus/alloc.h"
-#include "broker/bus/clock.h"
 #include "broker/bus/err.h"
 #include "broker/bus/limits.h"
 #include "broker/bus/options.h"
+#include "services/replica/membership.h"
 #include "services/replica/node_internal.h"
 
-#define NODE_EXIT_FAILED   1
-#define NODE_DRAIN_LOOK_MS 10 /* pace of looking whether all is answered */
-
-/* ---- Ports --------------------------------------------------------------------------------- */
-
-/* A batch of requests has been handed over: what they submitted is one append. */
-static void node_port_flush(void *arg)
-{
-    struct node_port *self = arg;
-    replica_flush(self->node->replica);
-}
-
-static void node_port_register(struct node_port *self)
-{
-    struct node *node = self->node;
-    struct bus_worker_options options = {
-        .service = self->service,
-        .name = node->member->name,
-        .secret = node->secret,
-        .on_request = node_call_receive,
-        .on_batch = node_port_flush,
-        .arg = self,
-    };
-
-    if (self->worker != NULL)
-        return;
-    const char **endpoints = config_bus_endpoints(node->config, &options.endpoint_count);
-    options.endpoints = endpoints;
-    self->worker = bus_worker_new(node->loop, &options);
-    free(endpoints);
-}
-
-/* Only the leader is registered for writes. */
-static void node_on_lead(void *arg, bool leader, replica_term term)
-{
-    struct node *self = arg;
-    struct node_port *port = &self->ports[NODE_PORT_WRITE];
-
-    (void)term;
-    if (leader)
-        node_port_register(port);
-    else
-        bus_worker_destroy(&port->worker);
-}
-
-/* ---- Draining ------------------------------------------------------------------------------ */
-
-/* What still has to be answered. */
-static size_t node_pending(const struct node *self)
-{
-    size_t count = replica_pending(self->replica);
-
-    for (size_t i = 0; i < NODE_PORTS; i++)
-        if (self->ports[i].worker != NULL)
-            count += bus_worker_pending(self->ports[i].worker);
-    return count;
-}
-
-/* Ask for no more requests; the loop ends when those in hand are answered. */
-static void node_drain(struct node *self)
-{
-    int64_t now_ms = clock_ms();
-
-    log_write(self->log, LOG_LEVEL_INFO, "draining", LOG_UINT("pending", node_pending(self)));
-    self->drain_deadline_ms = now_ms + DRAIN_MS_MAX;
-    for (size_t i = 0; i < NODE_PORTS; i++)
-        if (self->ports[i].worker != NULL)
-            bus_worker_drain(self->ports[i].worker);
-    alarm_set(self->drain, now_ms + NODE_DRAIN_LOOK_MS);
-}
-
-/* A handler of zloop ends the loop by returning -1; an alarm can't, so it goes through a timer. */
-static int node_end_loop(zloop_t *loop, int timer, void *arg)
-{
-    (void)loop;
-    (void)timer;
-    (void)arg;
-    return -1;
-}
-
-static void node_on_drain(void *arg)
-{
-    struct node *self = arg;
-    int64_t now_ms = clock_ms();
-    size_t pending = node_pending(self);
-
-    if (pending > 0 && now_ms < self->drain_deadline_ms) {
-        alarm_set(self->drain, now_ms + NODE_DRAIN_LOOK_MS);
-        return;
-    }
-    if (pending > 0)
-        log_write(self->log, LOG_LEVEL_WARN, "requests are left without an answer",
-                  LOG_UINT("pending", pending));
-    zloop_timer(self->loop, 0, 1, node_end_loop, NULL);
-}
-
-/* The first signal drains, the second one ends the loop. */
-static int node_on_signal(zloop_t *loop, zmq_pollitem_t *item, void *arg)
-{
-    struct node *self = arg;
-    struct signalfd_siginfo signal;
-
-    (void)loop;
-    if (read(item->fd, &signal, sizeof signal) != (ssize_t)sizeof signal)
-        return 0;
-    if (self->drain_deadline_ms != 0)
-        return -1;
-    node_drain(self);
-    return 0;
-}
-
-/* Take SIGTERM and SIGINT from all threads, before there are any. */
-static int node_take_signals(void)
-{
-    sigset_t set;
-
-    signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more is no reason to die */
-    zsys_handler_set(NULL);
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    assert(fd >= 0);
-    return fd;
-}
-
-/* ---- Life ---------------------------------------------------------------------------------- */
+#define NODE_EXIT_FAILED 1
 
 static struct node_series *node_make_series(const struct node *self,
                                             const struct node_operation *rows, size_t count,
@@ -191,18 +58,7 @@ static void node_init_table(struct node *self, struct node_table *table,
     table->series = node_make_series(self, rows, count, service);
 }
 
-static void node_init_port(struct node *self, enum node_port_kind kind,
-                           const struct node_table *table, const char *format, const char *name)
-{
-    struct node_port *port = &self->ports[kind];
-
-    port->node = self;
-    port->kind = kind;
-    port->table = table;
-    port->service = zsys_sprintf("%s%s", format, name);
-}
-
-static void node_init_ports(struct node *self)
+static void node_init_tables(struct node *self)
 {
     const struct node_service *service = self->service;
     const char *group = config_kind_name(service->kind);
@@ -210,26 +66,98 @@ static void node_init_ports(struct node *self)
     node_init_table(self, &self->table, service->operations, service->operation_count, group);
     node_init_table(self, &self->own, node_own_operations, node_own_operation_count, "node");
     self->own.arg = self;
-    node_init_port(self, NODE_PORT_READ, &self->table, group, "");
-    node_init_port(self, NODE_PORT_WRITE, &self->table, group, ".leader");
-    node_init_port(self, NODE_PORT_OWN, &self->own, "node.", self->member->name);
 }
 
-static int node_open_replica(struct node *self, const struct replica_machine *machine, char **error)
+/* A member's address, as in struct member; the caller's to free(). */
+static char *node_address(const struct config_node *member)
 {
-    struct replica_options options = {
+    return zsys_sprintf("%s %s %s", member->name, member->peer, member->snapshots);
+}
+
+/* Where the brokers take what is published: an array of *count that is the caller's to free(). */
+static const char **node_relays(const struct node *self, size_t *count)
+{
+    const struct config *config = self->config;
+    const char **relays = alloc_zero((config->node_count + 1) * sizeof relays[0]);
+
+    *count = 0;
+    for (size_t i = 0; i < config->node_count; i++)
+        if (config->nodes[i].kind == NODE_BROKER && config->nodes[i].publish != NULL)
+            relays[(*count)++] = config->nodes[i].publish;
+    return relays;
+}
+
+static struct replica_options node_replica_options(struct node *self)
+{
+    return (struct replica_options){
         .name = self->member->name,
         .group = config_kind_name(self->service->kind),
         .directory = self->member->data,
         .uuid = self->config->uuid,
         .id = self->member->id,
-        .member_count = config_count(self->config, self->service->kind),
+        .peer = self->member->peer,
+        .join = self->join,
+        .election_ms = self->config->election_ms,
+        .heartbeat_ms = self->config->heartbeat_ms,
         .log = self->log,
         .metrics = self->metrics,
         .on_lead = node_on_lead,
         .arg = self,
     };
-    return replica_open(self->loop, &options, machine, &self->replica, error);
+}
+
+static int node_open_replica(struct node *self, const struct replica_machine *machine, char **error)
+{
+    struct replica_options options = node_replica_options(self);
+    char *address = node_address(self->member);
+    const char **relays = node_relays(self, &options.relay_count);
+
+    options.address = address;
+    options.relays = relays;
+    int result = replica_open(self->loop, &options, machine, &self->replica, error);
+    free(relays);
+    free(address);
+    return result;
+}
+
+/* Every node of the group that the configuration names. Returns 0, or ERR_INVALID. */
+static int node_founders(const struct node *self, struct membership *membership, char **error)
+{
+    for (size_t i = 0; i < self->config->node_count; i++) {
+        const struct config_node *node = &self->config->nodes[i];
+        struct member *member = &membership->members[membership->count];
+        if (node->kind != self->service->kind)
+            continue;
+        char *address = node_address(node);
+        bool fits = membership->count < MEMBERS_MAX && strlen(address) <= MEMBER_ADDRESS_BYTES_MAX;
+        if (fits) {
+            *member = (struct member){.id = node->id, .role = MEMBER_VOTER};
+            memcpy(member->address, address, strlen(address) + 1);
+            membership->count++;
+        }
+        free(address);
+        if (!fits) {
+            *error = zsys_sprintf("%s: a group has %d members at most, whose name and endpoints "
+                                  "take %d bytes at most",
+                                  node->name, MEMBERS_MAX, MEMBER_ADDRESS_BYTES_MAX);
+            return ERR_INVALID;
+        }
+    }
+    return 0;
+}
+
+/* Found this node's member of its group, and end (--found). */
+static int node_found(struct node *self, char **error)
+{
+    struct replica_options options = node_replica_options(self);
+    struct membership membership = {0};
+
+    int result = node_founders(self, &membership, error);
+    if (result == 0)
+        result = replica_found(&options, &membership, error);
+    if (result == 0)
+        log_write(self->log, LOG_LEVEL_INFO, "founded", LOG_UINT("members", membership.count));
+    return result;
 }
 
 /* All that may fail. */
@@ -250,8 +178,7 @@ static int node_open(struct node *self, char **error)
         return result;
     if (self->service->started != NULL)
         self->service->started(self->object);
-    node_port_register(&self->ports[NODE_PORT_READ]);
-    node_port_register(&self->ports[NODE_PORT_OWN]);
+    node_ports_look(self);
     return 0;
 }
 
@@ -260,11 +187,8 @@ static void node_close(struct node *self)
     replica_close(&self->replica);
     if (self->object != NULL)
         self->service->close(self->object);
-    for (size_t i = 0; i < NODE_PORTS; i++) {
-        bus_worker_destroy(&self->ports[i].worker);
-        free(self->ports[i].service);
-    }
-    alarm_destroy(&self->drain);
+    node_ports_close(self);
+    alarm_destroy(&self->stop);
     zloop_destroy(&self->loop);
     free(self->table.series);
     free(self->own.series);
@@ -272,38 +196,46 @@ static void node_close(struct node *self)
     log_destroy(&self->log);
 }
 
-/* Run the node to its end. Returns the exit status. */
-static int node_run(const struct node_service *service, const struct config *config,
-                    const struct config_node *member, const char *secret, int signal_fd)
+/* Open it and run it until it is told to stop. */
+static int node_serve(struct node *self, char **error)
 {
-    struct node self = {.service = service,
-                        .config = config,
-                        .member = member,
-                        .secret = secret,
-                        .signal_fd = signal_fd};
-    int level = log_level_parse(config->log_level);
+    int result = node_open(self, error);
+    if (result != 0)
+        return result;
+    log_write(self->log, LOG_LEVEL_INFO, "up", LOG_TEXT("version", PYGMY_VERSION),
+              LOG_INT("pid", getpid()));
+    zloop_start(self->loop);
+    log_write(self->log, LOG_LEVEL_INFO, "stopped", LOG_END);
+    return 0;
+}
+
+/* Run the node to its end. @self holds what it is started with. Returns the exit status. */
+static int node_run(struct node *self, bool found)
+{
+    int level = log_level_parse(self->config->log_level);
     char *error = NULL;
 
     assert(level >= 0); /* config_load() has checked it */
-    self.log = log_new(config_kind_name(service->kind), member->name, (enum log_level)level);
-    self.metrics = metrics_new();
-    self.loop = zloop_new();
-    self.drain = alarm_new(self.loop, node_on_drain, &self);
-    node_init_ports(&self);
-    int result = node_open(&self, &error);
-    if (result == 0) {
-        log_write(self.log, LOG_LEVEL_INFO, "up", LOG_TEXT("version", PYGMY_VERSION),
-                  LOG_INT("pid", getpid()));
-        zloop_start(self.loop);
-        log_write(self.log, LOG_LEVEL_INFO, "stopped", LOG_END);
-    } else {
-        log_write(self.log, LOG_LEVEL_ERROR, "can't start", LOG_TEXT("code", err_type(result)),
-                  LOG_TEXT("error", error));
-    }
+    self->log =
+        log_new(config_kind_name(self->service->kind), self->member->name, (enum log_level)level);
+    self->metrics = metrics_new();
+    self->loop = zloop_new();
+    self->stop = alarm_new(self->loop, node_on_stop, self);
+    node_init_tables(self);
+    node_ports_init(self);
+    int result = found ? node_found(self, &error) : node_serve(self, &error);
+    if (result != 0)
+        log_write(self->log, LOG_LEVEL_ERROR, found ? "can't be founded" : "can't start",
+                  LOG_TEXT("code", err_type(result)), LOG_TEXT("error", error));
     free(error);
-    node_close(&self);
+    node_close(self);
     return result == 0 ? 0 : NODE_EXIT_FAILED;
 }
+
+static const struct option_row node_rows[] = {
+    {"found", NULL, "make the data directory of a new group's member, and end: once for each"},
+    {"join", NULL, "begin with an empty data directory, and wait to be added to the group"},
+};
 
 int node_main(const struct node_service *service, int argc, char **argv)
 {
@@ -314,25 +246,30 @@ int node_main(const struct node_service *service, int argc, char **argv)
             "5 after a failed write or sync of its data, or with a log that it can't read: not to "
             "be\nstarted again before the cause is known",
         .kind = service->kind,
+        .rows = node_rows,
+        .row_count = sizeof node_rows / sizeof node_rows[0],
     };
     struct options *options = NULL;
     struct config *config = NULL;
-    const struct config_node *member = NULL;
+    struct node node = {.service = service, .signal_fd = node_stop_take_signals()};
     char *secret = NULL;
-    int signal_fd = node_take_signals();
 
     umask(077); /* what a replica writes is nobody else's to read */
     int status = options_parse(&program, argc, argv, &options);
     if (status == OPTIONS_GO_ON)
-        status = options_load(options, &config, &member);
+        status = options_load(options, &config, &node.member);
     if (status == OPTIONS_GO_ON)
         status = options_read_secret(options, config->secret, &secret);
-    if (status == OPTIONS_GO_ON)
-        status = node_run(service, config, member, secret, signal_fd);
+    if (status == OPTIONS_GO_ON) {
+        node.config = config;
+        node.secret = secret;
+        node.join = options_count(options, "join") > 0;
+        status = node_run(&node, options_count(options, "found") > 0);
+    }
     free(secret);
     config_destroy(&config);
     options_destroy(&options);
-    close(signal_fd);
+    close(node.signal_fd);
     return status;
 }
 

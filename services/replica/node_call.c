@@ -158,15 +158,28 @@ static void node_call_run(struct node_call *self)
     json_decref(object);
 }
 
-/* The replica allows the read (replica_read_fn). */
+/* The replica allows the read, or it took too long (replica_read_fn). */
 static void node_call_read(void *arg, int code)
 {
     struct node_call *self = arg;
 
-    if (code == OK)
+    if (code == OK) {
         node_call_run(self);
-    else
-        node_refuse(&self, code, NULL, NULL);
+        return;
+    }
+    if (clock_us() - self->begin_us >= READ_WAIT_MS * 1000)
+        node_ports_unreadable(self->port->node);
+    node_refuse(&self, code, NULL, NULL);
+}
+
+/* Read when it may be done; nobody waits longer than a fail-over takes. */
+static int node_call_ask(struct node_call *self)
+{
+    int64_t wait_ms = node_call_remaining_ms(self);
+
+    if (wait_ms > READ_WAIT_MS)
+        wait_ms = READ_WAIT_MS;
+    return replica_read(self->port->node->replica, clock_ms() + wait_ms, node_call_read, self);
 }
 
 /* What stands against it, in this order: permission, then whether it can be done here and now. */
@@ -185,7 +198,7 @@ static void node_call_start(struct node_call *self)
         else
             node_refuse(&self, ERR_NOT_LEADER, NULL, NULL);
     } else {
-        code = replica_read(node->replica, node_call_read, self);
+        code = node_call_ask(self);
     }
     if (code != OK)
         node_refuse(&self, code, NULL, NULL);

@@ -1,5 +1,6 @@
-/* What the parts of a node know of each other: node.c (life), node_call.c
- * (requests and answers), node_own.c (the operations of node.NAME).
+/* What the parts of a node know of each other: node.c (life), node_port.c (the services that it is
+ * registered for), node_stop.c (from the signal to the end), node_call.c (requests and answers),
+ * node_own.c (the operations of node.NAME).
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_REPLICA_NODE_INTERNAL_H
@@ -34,6 +35,14 @@ struct node_port {
     struct bus_worker *worker; /* NULL: not registered now */
 };
 
+/* From the first signal on. */
+enum node_stage {
+    NODE_UP,
+    NODE_FINISHING,    /* takes no more writes; those in hand are answered */
+    NODE_HANDING_OVER, /* of a leader: another member is to lead */
+    NODE_DRAINING,     /* takes no more requests; those in hand are answered */
+};
+
 struct node {
     const struct node_service *service;
     const struct config *config;      /* not owned */
@@ -41,16 +50,39 @@ struct node {
     struct log *log;
     struct metrics *metrics;
     const char *secret; /* not owned; or NULL */
+    bool join;          /* --join */
     zloop_t *loop;
     void *object; /* the service's */
     struct replica *replica;
     struct node_table table; /* the service's operations */
     struct node_table own;   /* those of node.NAME */
     struct node_port ports[NODE_PORTS];
-    struct alarm *drain;       /* looks whether all is answered, while draining */
-    int64_t drain_deadline_ms; /* 0: not draining */
+    struct alarm *ports_alarm; /* registers and deregisters, in a turn of its own */
+    bool readable;             /* the replica is near enough to its leader to serve reads */
+    bool asking;               /* whether it is, is being found out */
+    enum node_stage stage;
+    struct alarm *stop;   /* looks whether the stage has come to its end */
+    int64_t stage_end_ms; /* when it ends whatever is left */
     int signal_fd;
 };
+
+/* Fill in what the ports are, and make what keeps them. */
+void node_ports_init(struct node *self);
+void node_ports_close(struct node *self);
+/* Look in the loop's next turn which services this node has to be registered for. */
+void node_ports_look(struct node *self);
+/* Reads take too long here. */
+void node_ports_unreadable(struct node *self);
+
+/* Leadership came or went (replica_options). */
+void node_on_lead(void *arg, bool leader, replica_term term);
+
+/* Take SIGTERM and SIGINT from all threads, before there are any. Returns their descriptor. */
+int node_stop_take_signals(void);
+/* A signal came: the first one stops the node, the second one ends the loop. */
+int node_on_signal(zloop_t *loop, zmq_pollitem_t *item, void *arg);
+/* Looks whether a stage of stopping has ended. */
+void node_on_stop(void *arg);
 
 /* A request has come to a port, @arg (bus_request_fn). */
 void node_call_receive(void *arg, struct bus_request *request);

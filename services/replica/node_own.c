@@ -5,6 +5,7 @@
 
 #include "broker/bus/err.h"
 #include "broker/bus/store_json.h"
+#include "services/replica/membership.h"
 #include "services/replica/node_internal.h"
 
 /* These take no members. Whether the request has some all the same, and has been refused. */
@@ -16,24 +17,38 @@ static bool node_own_refused(struct node_call **call, json_t *request)
     return true;
 }
 
+/* The name of the group's leader, null while it is not known. */
+static json_t *node_own_leader(const struct node *self, uint64_t id)
+{
+    const struct member *leader = membership_find(replica_membership(self->replica), id);
+    char name[MEMBER_ADDRESS_BYTES_MAX + 1];
+
+    return leader != NULL ? json_string(member_word(leader, MEMBER_NAME, name)) : json_null();
+}
+
+/* A number that may not be known. */
+static json_t *node_own_number(int64_t number)
+{
+    return number >= 0 ? json_integer(number) : json_null();
+}
+
 static void node_own_status(void *arg, struct node_call *call, json_t *request)
 {
     struct node *node = arg;
-    const struct replica *replica = node->replica;
+    struct replica_status replica;
 
     if (node_own_refused(&call, request))
         return;
-    replica_index commit = replica_commit_index(replica);
-    replica_index applied = replica_applied_index(replica);
-    bool leader = replica_is_leader(replica);
+    replica_status(node->replica, &replica);
     json_t *status = json_pack(
-        "{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "name", node->member->name,
-        "kind", config_kind_name(node->member->kind), "role", leader ? "leader" : "follower",
-        "state", node->drain_deadline_ms == 0 ? "up" : "draining", "pid", (json_int_t)getpid(),
-        "term", (json_int_t)replica_current_term(replica), "log_index",
-        (json_int_t)replica_last_index(replica), "commit_index", (json_int_t)commit,
-        "applied_index", (json_int_t)applied, "lag", (json_int_t)(commit - applied),
-        "last_contact_ms", (json_int_t)0, "version", PYGMY_VERSION);
+        "{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:s, s:o}", "name",
+        node->member->name, "kind", config_kind_name(node->member->kind), "role", replica.role,
+        "state", node->stage == NODE_UP ? "up" : "draining", "pid", (json_int_t)getpid(), "term",
+        (json_int_t)replica.term, "log_index", (json_int_t)replica.last_index, "commit_index",
+        (json_int_t)replica.commit_index, "applied_index", (json_int_t)replica.applied_index, "lag",
+        (json_int_t)(replica.commit_index - replica.applied_index), "last_contact_ms",
+        node_own_number(replica.last_contact_ms), "version", PYGMY_VERSION, "leader",
+        node_own_leader(node, replica.leader));
 
     if (node->service->status != NULL)
         node->service->status(node->object, status);

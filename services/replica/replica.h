@@ -1,13 +1,18 @@
 /* A replicated log: submit a command, have committed ones applied in order,
  * read what they have made.
  *
- * This is the interface the services are written against. It speaks of leader,
- * term, log index and commit index because consensus goes underneath; a group
- * of one member is a group whose majority is itself.
+ * This is the interface the services are written against. Underneath it is the pure driver of
+ * consensus (consensus.h); this is the shell around it, which owns the loop's side: the disk thread,
+ * the link to the other members, the machine, who waits for what. A group of one member is a group
+ * whose majority is itself.
+ *
+ * Leadership comes and goes. A leader serves (replica_is_leader, machine->lead) from the moment that
+ * its own barrier, the first entry of its term, is applied, until it learns that it leads no more;
+ * one that has not learnt it yet can commit nothing, and no read of it is confirmed.
  *
  * Invariants
- *   R1  a command is applied only when it is committed, in the order of the log, exactly once
- *       in the life of the process and of the machine's own store, which begins empty.
+ *   R1  a command is applied only when it is committed, and durable here, in the order of the log,
+ *       exactly once in the life of the process and of the machine's own store, which begins empty.
  *   R2  a submission's callback gets OK only after the entry is durable on a majority and applied
  *       here.
  *   R3  terms never fall; the log index of a command is never given to another command once it is
@@ -70,15 +75,23 @@ struct replica_machine {
 };
 
 struct replica_options {
-    const char *name;        /* "catalog-1" */
-    const char *group;       /* "catalog" */
-    const char *directory;   /* made if it is absent; locked while the replica lives */
-    const char *uuid;        /* of the cluster: data of another one is refused (ERR_MISMATCH) */
-    uint64_t id;             /* of this replica in the group, from 1 */
-    size_t member_count;     /* of the group; only 1 for now: more is ERR_INVALID */
+    const char *name;      /* "catalog-1" */
+    const char *group;     /* "catalog" */
+    const char *directory; /* founded, or to be joined with; locked while the replica lives */
+    const char *uuid;      /* of the cluster: data of another one is refused (ERR_MISMATCH) */
+    uint64_t id;           /* of this replica in the group, from 1 */
+    const char *peer;      /* endpoint to bind the link to the other members at; NULL: no link, for
+                              * a group of one */
+    const char *address;   /* own, as in struct member; NULL where there is no link */
+    const char *const *relays; /* the brokers' endpoints for publishers; read during the call */
+    size_t relay_count;
+    bool join;               /* an empty directory is no error: it waits to be added to its group */
+    unsigned election_ms;    /* 0: ELECTION_MS */
+    unsigned heartbeat_ms;   /* 0: ELECTION_BEAT_MS */
     struct log *log;         /* or NULL */
     struct metrics *metrics; /* or NULL */
-    /* Told of leadership after the machine was, at the same occasions; NULL: nobody. */
+    /* Told of leadership after the machine was, at the same occasions; NULL: nobody. Called from
+     * within the replica: it must not close it. */
     void (*on_lead)(void *arg, bool leader, replica_term term);
     void *arg;
     const char *vfs;        /* SQLite's VFS for the log, by name; NULL: the default */
@@ -86,45 +99,71 @@ struct replica_options {
 };
 
 struct replica;
+struct membership;
 
-/* @code    OK: @result is what apply returned, now the callee's. Else @result is NULL and the
- *          outcome is what the code says: ERR_UNKNOWN once the command was accepted
+/* @code    OK: @result is what apply returned, now the callee's. Else @result is NULL: ERR_UNKNOWN
+ *          when the command had been appended to the log and leadership was lost before it was
+ *          known to be committed; ERR_NOT_LEADER when it never was appended, and so has no effect
  * @index   of the entry when OK, else 0 */
 typedef void replica_done_fn(void *arg, int code, void *result, replica_index index);
+/* @code    OK, or ERR_UNAVAILABLE: the deadline passed, or the replica is closing */
 typedef void replica_read_fn(void *arg, int code);
 
-/* Lock and check the directory, open and check the log, start the disk thread, become leader (a new
- * term and a barrier entry, durable), replay what the machine lacks, and call machine->lead. Does
- * not return before that is done. A write that fails ends the process (disk_thread.h).
+/* Found a member of a new group: make the directory, with a log whose first entry, in term 1, is
+ * @membership: the same at all founding members. Once in the life of a group: an empty directory
+ * never becomes a voter by itself, or a member that lost its disk would vote a second time.
+ *
+ * Where there is a log with anything in it already, nothing is done.
  *
  * @error  on failure a sentence for the operator, the caller's to free()
  *
- * Returns 0, ERR_LOCKED, ERR_MISMATCH, ERR_CORRUPT, ERR_VERSION, ERR_STORAGE or ERR_INVALID. */
+ * Returns 0, or as replica_open(). */
+int replica_found(const struct replica_options *options, const struct membership *membership,
+                  char **error);
+
+/* Lock and check the directory, open and check the log, start the disk thread and the link. What the
+ * machine lacks is applied, in turns of the loop, as the log's entries become known to be committed;
+ * who leads is found out in the loop, too. A write that fails ends the process (disk_thread.h).
+ *
+ * @error  on failure a sentence for the operator, the caller's to free()
+ *
+ * Returns 0, ERR_LOCKED, ERR_MISMATCH, ERR_CORRUPT, ERR_VERSION, ERR_STORAGE, ERR_INVALID, or
+ * ERR_NOT_FOUND (neither founded nor to join). */
 int replica_open(zloop_t *loop, const struct replica_options *options,
                  const struct replica_machine *machine, struct replica **self_p, char **error);
 
-/* Finish what is being written and call it back; call back what was not handed to the disk thread
- * with ERR_UNKNOWN; release the lock. What callbacks submit meanwhile is refused. Accepts NULL. */
+/* Finish what is being written, apply and call back what is then committed; call back the rest, see
+ * replica_done_fn; release the lock. What callbacks submit meanwhile is refused. Not from inside a
+ * callback of the replica (asserted). Accepts NULL. */
 void replica_close(struct replica **self_p);
 
 /* Submit a command; it is copied. Nothing is written before replica_flush(), so that everything
- * that arrived in one turn of the loop is one append and one fsync; @done is never called from
- * inside replica_submit(), and must not close the replica.
+ * that arrived in one turn of the loop is one append, one message to each member and one fsync;
+ * @done is never called from inside replica_submit(), and must not close the replica.
  *
  * Returns 0, or a definite refusal with no effect: ERR_NOT_LEADER, ERR_BUSY (SUBMIT_COUNT_MAX or
  * SUBMIT_BYTES_MAX are waiting), ERR_TOO_LARGE (ENTRY_BYTES_MAX), ERR_DISK_LOW. */
 int replica_submit(struct replica *self, const void *command, size_t size, replica_done_fn *done,
                    void *arg);
 
-/* Hand what was submitted to the disk thread, which writes all that it has been handed in one
- * transaction; beyond DISK_BATCH_COUNT_MAX it waits here until some come back. The replica does it
- * by itself after its callbacks have run. */
+/* Append what was submitted and ask for the reads that were wanted: the end of a batch of requests.
+ * Callbacks may run within. The replica does it by itself after its callbacks have run. What does not
+ * fit yet (DISK_BATCH_COUNT_MAX, CONSENSUS_UNCOMMITTED_MAX) waits. */
 void replica_flush(struct replica *self);
 
-/* Call @done when a linearizable read may be made of the machine's tables: it runs at once when
- * this is so already. Returns 0, or ERR_UNAVAILABLE when the replica is closing. */
-int replica_read(struct replica *self, replica_read_fn *done, void *arg);
+/* Call @done when a linearizable read may be made of the machine's tables here, at a leader or not:
+ * not before replica_flush(), and not from inside replica_read(). At @deadline_ms (clock_ms) it is
+ * called with ERR_UNAVAILABLE: a group without a majority answers nobody.
+ *
+ * Returns 0, ERR_BUSY (READS_MAX are waiting) or ERR_UNAVAILABLE (the replica is closing). */
+int replica_read(struct replica *self, int64_t deadline_ms, replica_read_fn *done, void *arg);
 
+/* Hand leadership to the member @id, or, with 0, to the one that is furthest. Commands are refused
+ * from now on, until it is given up after an election timeout. Returns 0, ERR_NOT_LEADER, ERR_INVALID
+ * or ERR_UNAVAILABLE (there is nobody to hand it to). */
+int replica_transfer(struct replica *self, uint64_t id);
+
+/* Whether this replica serves as its group's leader. */
 bool replica_is_leader(const struct replica *self);
 replica_term replica_current_term(const struct replica *self);
 replica_index replica_last_index(const struct replica *self);
@@ -133,7 +172,29 @@ replica_index replica_applied_index(const struct replica *self);
 /* The log time that an entry submitted now would get at least. Never falls while the process lives;
  * a later leader's may be behind it by LOG_TIME_AHEAD_MS_MAX at most (log_time.h). */
 int64_t replica_log_time_ms(struct replica *self);
-/* Submitted and not yet called back. */
+/* Submitted and not yet called back, and reads wanted and not yet called back. */
 size_t replica_pending(const struct replica *self);
+
+/* What the replica knows of itself. */
+struct replica_status {
+    const char
+        *role; /* "leader" (serving or about to), "follower" (a candidate is one), "learner" (has
+                       * no vote: not yet, or not any more) */
+    replica_term term;
+    uint64_t leader;          /* id; 0: not known */
+    replica_index last_index; /* of the log, durable or not */
+    replica_index durable_index;
+    replica_index commit_index;
+    replica_index applied_index;
+    int64_t last_contact_ms; /* since the leader, or at a leader a majority, was heard; -1: never */
+};
+
+void replica_status(const struct replica *self, struct replica_status *status);
+/* Who belongs to the group, by the entries of the log so far. */
+const struct membership *replica_membership(const struct replica *self);
+/* At the leader: how far the log of a member is known to agree, and since when nothing was heard of
+ * it (-1: never). False elsewhere. */
+bool replica_progress(const struct replica *self, uint64_t id, replica_index *match_index,
+                      int64_t *last_contact_ms);
 
 #endif

@@ -1,9 +1,9 @@
 /* A node without bus, disk, loop or time, for the fuzz targets of the two services: what a peer sends
  * goes through node_call.c and the service to the state machine and back, in one thread and at once.
  *
- * It defines what worker.c, node.c and replica.c would, so that the linker takes none of these: a
- * program includes it in one file. Tables are in memory. Submitted commands wait for
- * fake_node_apply(), which is one batch; reads are allowed at once.
+ * It defines what worker.c, node.c, node_port.c and the replica's sources would, so that the linker
+ * takes none of these: a program includes it in one file. Tables are in memory. Submitted commands
+ * wait for fake_node_apply(), which is one batch; reads are allowed at once.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_TESTS_FAKE_NODE_H
@@ -17,6 +17,7 @@
 #include "broker/bus/alloc.h"
 #include "broker/bus/err.h"
 #include "broker/bus/limits.h"
+#include "services/replica/membership.h"
 #include "services/replica/node_internal.h"
 
 #define FAKE_SUBMIT_MAX 32
@@ -136,6 +137,11 @@ const char *node_secret(struct node *self)
     return self->secret;
 }
 
+void node_ports_unreadable(struct node *self)
+{
+    (void)self;
+}
+
 /* ---- In the place of replica.c --------------------------------------------------------------- */
 
 int replica_submit(struct replica *self, const void *command, size_t size, replica_done_fn *done,
@@ -155,9 +161,10 @@ void replica_flush(struct replica *self)
     (void)self;
 }
 
-int replica_read(struct replica *self, replica_read_fn *done, void *arg)
+int replica_read(struct replica *self, int64_t deadline_ms, replica_read_fn *done, void *arg)
 {
     (void)self;
+    (void)deadline_ms;
     done(arg, OK);
     return OK;
 }
@@ -168,25 +175,23 @@ bool replica_is_leader(const struct replica *self)
     return true;
 }
 
-replica_term replica_current_term(const struct replica *self)
+void replica_status(const struct replica *self, struct replica_status *status)
 {
+    *status = (struct replica_status){
+        .role = "leader",
+        .term = 1,
+        .last_index = self->index,
+        .durable_index = self->index,
+        .commit_index = self->index,
+        .applied_index = self->index,
+    };
+}
+
+const struct membership *replica_membership(const struct replica *self)
+{
+    static const struct membership nobody;
     (void)self;
-    return 1;
-}
-
-replica_index replica_last_index(const struct replica *self)
-{
-    return self->index;
-}
-
-replica_index replica_commit_index(const struct replica *self)
-{
-    return self->index;
-}
-
-replica_index replica_applied_index(const struct replica *self)
-{
-    return self->index;
+    return &nobody;
 }
 
 int64_t replica_log_time_ms(struct replica *self)

@@ -9,6 +9,7 @@
 #include <zlib.h>
 
 #include "services/replica/directory.h"
+#include "services/replica/membership.h"
 #include "tests/lib/files.h"
 
 #define GROUP_POLL_MS 1
@@ -18,6 +19,16 @@ struct group_wait {
     int code;
     void *result;
 };
+
+/* Run the loop until the only member leads. */
+static int group_leads(zloop_t *loop, int timer, void *arg)
+{
+    const struct one_group *self = arg;
+
+    (void)loop;
+    (void)timer;
+    return replica_is_leader(self->replica) ? -1 : 0;
+}
 
 int group_open(struct one_group *self, const char *name, const char *directory, struct log *log,
                const struct replica_machine *machine, char **error)
@@ -29,12 +40,21 @@ int group_open(struct one_group *self, const char *name, const char *directory, 
         .directory = directory,
         .uuid = GROUPS_UUID,
         .id = 1,
-        .member_count = 1,
         .log = log,
         .free_bytes_min = 1,
     };
 
-    int result = replica_open(self->loop, &options, machine, &self->replica, error);
+    struct membership alone = {.count = 1,
+                               .members = {{.id = 1, .role = MEMBER_VOTER, .address = "one"}}};
+
+    int result = replica_found(&options, &alone, error);
+    if (result == 0)
+        result = replica_open(self->loop, &options, machine, &self->replica, error);
+    if (result == 0) {
+        int timer = zloop_timer(self->loop, GROUP_POLL_MS, 0, group_leads, self);
+        zloop_start(self->loop);
+        zloop_timer_end(self->loop, timer);
+    }
     free(node);
     return result;
 }

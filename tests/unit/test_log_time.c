@@ -10,17 +10,37 @@
 #include "broker/bus/limits.h"
 #include "services/replica/log_time.h"
 
-/* Without a leader whose barrier is applied, entries get the time of the one before. */
+/* Without a leader time stands still, as far as what is applied says. */
 static void test_time_stands_still_without_a_leader(void **state)
 {
     struct log_time time;
     (void)state;
 
-    log_time_init(&time, 700);
-    assert_int_equal(log_time_propose(&time, 5000), 700);
-    assert_int_equal(log_time_propose(&time, 9000), 700);
+    log_time_init(&time);
+    log_time_apply(&time, 700);
+    assert_int_equal(log_time_read(&time, 5000), 700);
+    assert_int_equal(log_time_read(&time, 9000), 700);
     log_time_start(&time, 9000);
     assert_int_equal(log_time_propose(&time, 9250), 950);
+}
+
+/* A leader that lost its lead proposes nothing; when it leads again it goes on from what is applied
+ * by then, though it had proposed later times that are gone. */
+static void test_a_leader_again_goes_on_from_what_is_applied(void **state)
+{
+    struct log_time time;
+    (void)state;
+
+    log_time_init(&time);
+    log_time_start(&time, 0);
+    assert_int_equal(log_time_propose(&time, 1000), 1000);
+    assert_int_equal(log_time_read(&time, 1100), 1100);
+    log_time_stop(&time);
+    log_time_apply(&time, 300); /* another leader's */
+    assert_int_equal(log_time_read(&time, 2000), 1100);
+    log_time_start(&time, 3000);
+    assert_int_equal(log_time_propose(&time, 3050), 350);
+    assert_int_equal(log_time_read(&time, 3050), 1100);
 }
 
 /* Steady load does not slow it: what passes between proposal and apply is not lost. */
@@ -29,7 +49,7 @@ static void test_load_does_not_hold_time_up(void **state)
     struct log_time time;
     (void)state;
 
-    log_time_init(&time, 0);
+    log_time_init(&time);
     log_time_start(&time, 1000);
     for (int64_t now_ms = 1000; now_ms < 2000; now_ms += 5) {
         assert_int_equal(log_time_propose(&time, now_ms), now_ms - 1000);
@@ -44,7 +64,7 @@ static void test_a_new_leader_goes_on_from_the_last_entry(void **state)
     struct log_time time;
     (void)state;
 
-    log_time_init(&time, 123456);
+    log_time_init(&time);
     log_time_apply(&time, 123456);
     log_time_start(&time, 17);
     assert_int_equal(log_time_read(&time, 17), 123456);
@@ -57,7 +77,7 @@ static void test_what_is_told_never_falls(void **state)
     struct log_time time;
     (void)state;
 
-    log_time_init(&time, 100);
+    log_time_init(&time);
     log_time_apply(&time, 100);
     log_time_start(&time, 0);
     assert_int_equal(log_time_read(&time, 50), 150);
@@ -71,7 +91,7 @@ static void test_what_is_told_is_bounded_by_what_was_applied(void **state)
     struct log_time time;
     (void)state;
 
-    log_time_init(&time, 0);
+    log_time_init(&time);
     log_time_start(&time, 0);
     assert_int_equal(log_time_read(&time, 10LL * LOG_TIME_AHEAD_MS_MAX), LOG_TIME_AHEAD_MS_MAX);
     int64_t time_ms = log_time_propose(&time, 10LL * LOG_TIME_AHEAD_MS_MAX);
@@ -86,7 +106,7 @@ static void test_an_idle_leader_is_due_to_append(void **state)
     struct log_time time;
     (void)state;
 
-    log_time_init(&time, 0);
+    log_time_init(&time);
     assert_false(log_time_tick_due(&time, LOG_TIME_TICK_MS));
     log_time_start(&time, 0);
     assert_false(log_time_tick_due(&time, LOG_TIME_TICK_MS - 1));
@@ -99,6 +119,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_time_stands_still_without_a_leader),
+        cmocka_unit_test(test_a_leader_again_goes_on_from_what_is_applied),
         cmocka_unit_test(test_load_does_not_hold_time_up),
         cmocka_unit_test(test_a_new_leader_goes_on_from_the_last_entry),
         cmocka_unit_test(test_what_is_told_never_falls),

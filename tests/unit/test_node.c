@@ -168,9 +168,9 @@ static void write_config(struct fixture *self, const char *more)
                               "    secret = cluster.secret\n    log_level = debug\n"
                               "brokers\n    broker-1\n        bus = %s\n"
                               "catalogs\n    catalog-1\n        id = 1\n        data = data\n"
-                              "        peer = tcp://127.0.0.1:1\n"
-                              "        snapshots = tcp://127.0.0.1:2\n%s",
-                              self->broker->endpoint, more);
+                              "        peer = ipc://%s/peer-1\n"
+                              "        snapshots = ipc://%s/snapshots-1\n%s",
+                              self->broker->endpoint, self->directory, self->directory, more);
     files_write(self->config, text);
     free(text);
 }
@@ -210,15 +210,11 @@ static int teardown(void **state)
     return 0;
 }
 
-static void spawn(struct fixture *self, const char *option, const char *value)
+/* Spawn the child with up to three more arguments. */
+static void spawn_with(struct fixture *self, const char *one, const char *two, const char *three)
 {
-    char *arguments[] = {(char *)"pygmy-toy",
-                         (char *)"child",
-                         (char *)"--config",
-                         self->config,
-                         (char *)option,
-                         (char *)value,
-                         NULL};
+    char *arguments[] = {(char *)"pygmy-toy", (char *)"child", (char *)"--config", self->config,
+                         (char *)one,         (char *)two,     (char *)three,      NULL};
     posix_spawn_file_actions_t actions;
 
     posix_spawn_file_actions_init(&actions);
@@ -228,6 +224,11 @@ static void spawn(struct fixture *self, const char *option, const char *value)
     assert_int_equal(posix_spawn(&self->pid, "/proc/self/exe", &actions, NULL, arguments, environ),
                      0);
     posix_spawn_file_actions_destroy(&actions);
+}
+
+static void spawn(struct fixture *self, const char *option, const char *value)
+{
+    spawn_with(self, option, value, NULL);
 }
 
 static bool child_has_ended(void *arg)
@@ -257,10 +258,17 @@ static void assert_output(struct fixture *self, const char *words)
     free(text);
 }
 
-/* Start the child, and wait until it is registered for its three services. */
+static void found(struct fixture *self)
+{
+    spawn(self, "--found", NULL);
+    assert_int_equal(wait_for_end(self), 0);
+}
+
+/* Start the child, founded, and wait until it is registered for its three services. */
 static void start(struct fixture *self)
 {
     size_t before = scripted_broker_count(self->broker, PACK_READY);
+    found(self);
     spawn(self, NULL, NULL);
     scripted_broker_await(self->broker, PACK_READY, before + 3);
 }
@@ -353,7 +361,7 @@ static void test_a_write_is_seen_by_the_next_read(void **state)
                           "chlein\"}",
                           &answer),
                      OK);
-    assert_int_equal(json_integer_value(json_object_get(answer, "index")), 2);
+    assert_int_equal(json_integer_value(json_object_get(answer, "index")), 3);
     assert_string_equal(json_string_value(json_object_get(answer, "text")), "ein B\xc3\xbc"
                                                                             "chlein");
     json_decref(answer);
@@ -412,7 +420,7 @@ static void test_brackets_in_strings_are_text(void **state)
     assert_int_equal(number_of(self, "catalog.leader",
                                "{\"op\":\"put\",\"text\":\"\\\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[\"}",
                                "index"),
-                     2);
+                     3);
 }
 
 /* A service's refusal carries its detail and its own members. */
@@ -446,7 +454,7 @@ static void test_the_secret_is_asked_for(void **state)
     assert_int_equal(number_of(self, service,
                                "{\"op\":\"put_guarded\",\"text\":\"x\",\"secret\":\"" SECRET "\"}",
                                "index"),
-                     2);
+                     3);
 }
 
 /* An answer that does not fit, or can't be written, is an error of its own. */
@@ -464,29 +472,31 @@ static void test_a_process_tells_its_status(void **state)
 {
     struct fixture *self = *state;
     json_t *answer;
-    const char *words[5];
+    const char *words[6];
     json_int_t numbers[8];
 
     start(self);
     number_of(self, "catalog.leader", "{\"op\":\"put\",\"text\":\"x\"}", "index");
     assert_int_equal(call(self, "node.catalog-1", "{\"op\":\"status\"}", &answer), OK);
     assert_int_equal(json_unpack(answer,
-                                 "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-                                 "s:I !}",
+                                 "{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, "
+                                 "s:I, s:I !}",
                                  "name", &words[0], "kind", &words[1], "role", &words[2], "state",
-                                 &words[3], "version", &words[4], "pid", &numbers[0], "term",
-                                 &numbers[1], "log_index", &numbers[2], "commit_index", &numbers[3],
-                                 "applied_index", &numbers[4], "lag", &numbers[5],
-                                 "last_contact_ms", &numbers[6], "toys", &numbers[7]),
+                                 &words[3], "version", &words[4], "leader", &words[5], "pid",
+                                 &numbers[0], "term", &numbers[1], "log_index", &numbers[2],
+                                 "commit_index", &numbers[3], "applied_index", &numbers[4], "lag",
+                                 &numbers[5], "last_contact_ms", &numbers[6], "toys", &numbers[7]),
                      0);
     assert_string_equal(words[0], "catalog-1");
     assert_string_equal(words[1], "catalog");
     assert_string_equal(words[2], "leader");
     assert_string_equal(words[3], "up");
     assert_int_equal(numbers[0], self->pid);
-    assert_int_equal(numbers[1], 1);
-    assert_int_equal(numbers[2], 2);
-    assert_int_equal(numbers[4], 2);
+    assert_string_equal(words[5], "catalog-1");
+    assert_int_equal(numbers[1], 2);
+    assert_int_equal(numbers[2], 3);
+    assert_int_equal(numbers[4], 3);
+    assert_int_equal(numbers[6], 0);
     assert_int_equal(numbers[7], 7);
     json_decref(answer);
     assert_int_equal(call(self, "node.catalog-1", "{\"op\":\"ping\"}", &answer), OK);
@@ -523,7 +533,7 @@ static void test_metrics_count_operations(void **state)
     const char *text = json_string_value(json_object_get(answer, "text"));
     assert_non_null(strstr(text, "pygmy_service_requests_total{service=\"catalog\",op=\"put\","
                                  "result=\"ok\"} 1\n"));
-    assert_non_null(strstr(text, "pygmy_replica_log_index{kind=\"applied\"} 2\n"));
+    assert_non_null(strstr(text, "pygmy_replica_log_index{kind=\"applied\"} 3\n"));
     assert_null(strstr(text, "made_up"));
     json_decref(answer);
 }
@@ -570,7 +580,7 @@ static void test_a_restart_has_what_was_acknowledged(void **state)
     waitpid(self->pid, NULL, 0);
     start(self);
     assert_int_equal(number_of(self, "catalog", "{\"op\":\"count\"}", "count"), 5);
-    assert_int_equal(number_of(self, "node.catalog-1", "{\"op\":\"status\"}", "term"), 2);
+    assert_int_equal(number_of(self, "node.catalog-1", "{\"op\":\"status\"}", "term"), 3);
 }
 
 /* ---- What can't start ---------------------------------------------------------------------- */
@@ -589,17 +599,61 @@ static void test_a_second_process_is_refused(void **state)
     assert_int_equal(number_of(self, "catalog", "{\"op\":\"count\"}", "count"), 0);
 }
 
-/* Groups of several members are for later, and say so. */
-static void test_a_group_of_two_is_refused(void **state)
+/* An empty directory is refused, with what to do about it; nothing is made by that. */
+static void test_who_is_not_founded_is_refused(void **state)
 {
     struct fixture *self = *state;
+    char *data = files_path(self->directory, "data");
+
+    spawn(self, NULL, NULL);
+    assert_int_equal(wait_for_end(self), 1);
+    assert_output(self, "--found");
+    assert_output(self, "--join");
+    assert_int_not_equal(access(data, F_OK), 0);
+    free(data);
+}
+
+/* One of two has no majority: it is up, says so, and serves nothing of its group. */
+static void test_one_of_two_serves_nothing(void **state)
+{
+    struct fixture *self = *state;
+    json_t *answer;
 
     write_config(self, "    catalog-2\n        id = 2\n        data = data-2\n"
                        "        peer = tcp://127.0.0.1:3\n"
                        "        snapshots = tcp://127.0.0.1:4\n");
-    spawn(self, "--name", "catalog-2");
-    assert_int_equal(wait_for_end(self), 1);
-    assert_output(self, "a group has one member in this version");
+    spawn_with(self, "--name", "catalog-1", "--found");
+    assert_int_equal(wait_for_end(self), 0);
+    assert_output(self, "members=2");
+    spawn(self, "--name", "catalog-1");
+    scripted_broker_await(self->broker, PACK_READY, 1);
+    assert_int_equal(call(self, "node.catalog-1", "{\"op\":\"status\"}", &answer), OK);
+    assert_string_equal(json_string_value(json_object_get(answer, "role")), "follower");
+    assert_true(json_is_null(json_object_get(answer, "leader")));
+    assert_true(json_is_null(json_object_get(answer, "last_contact_ms")));
+    json_decref(answer);
+    kill(self->pid, SIGTERM);
+    assert_int_equal(wait_for_end(self), 0);
+    assert_int_equal(scripted_broker_count(self->broker, PACK_READY), 1);
+}
+
+/* Who joins waits to be added: up, a learner, and serving nothing. */
+static void test_a_joiner_waits(void **state)
+{
+    struct fixture *self = *state;
+    json_t *answer;
+
+    spawn(self, "--join", NULL);
+    scripted_broker_await(self->broker, PACK_READY, 1);
+    assert_int_equal(call(self, "node.catalog-1", "{\"op\":\"status\"}", &answer), OK);
+    assert_string_equal(json_string_value(json_object_get(answer, "role")), "learner");
+    json_decref(answer);
+    kill(self->pid, SIGTERM);
+    assert_int_equal(wait_for_end(self), 0);
+    found(self); /* changes nothing: there is a log */
+    spawn(self, NULL, NULL);
+    scripted_broker_await(self->broker, PACK_READY, 2);
+    assert_int_equal(number_of(self, "node.catalog-1", "{\"op\":\"status\"}", "log_index"), 0);
 }
 
 /* A damaged directory ends it with 1 and with what to do. */
@@ -664,7 +718,9 @@ int main(int argc, char **argv)
         TEST(test_a_signal_drains),
         TEST(test_a_restart_has_what_was_acknowledged),
         TEST(test_a_second_process_is_refused),
-        TEST(test_a_group_of_two_is_refused),
+        TEST(test_who_is_not_founded_is_refused),
+        TEST(test_one_of_two_serves_nothing),
+        TEST(test_a_joiner_waits),
         TEST(test_a_damaged_directory_is_refused),
         TEST(test_exit_statuses_of_bad_beginnings),
     };

@@ -1,5 +1,5 @@
-/* The replica: durable before applied, applied before called back; and after a death, all of it
- * again.
+/* The replica, alone in its group: durable before applied, applied before called back; and after a
+ * death, all of it again. Of three: test_replica_group.c.
  *
  * Some tests need a process of its own to be killed: this program runs itself with arguments.
  *
@@ -24,6 +24,7 @@
 #include "services/replica/disk_thread.h"
 #include "services/replica/fatal.h"
 #include "services/replica/log_store.h"
+#include "services/replica/membership.h"
 #include "services/replica/replica.h"
 #include "tests/lib/fault_vfs.h"
 #include "tests/lib/files.h"
@@ -46,6 +47,7 @@ struct fixture {
     size_t calls; /* of callbacks */
     size_t oks;
     size_t unknowns;
+    size_t refusals;          /* definite */
     replica_index last_index; /* of the last OK */
     size_t disorder;          /* OKs whose index was not above the one before */
     bool chain;               /* submit again from the callback */
@@ -67,7 +69,6 @@ static struct fixture *fixture_new(const char *directory)
         .directory = self->directory,
         .uuid = "c1",
         .id = 1,
-        .member_count = 1,
         .metrics = self->metrics,
         .vfs = VFS,
         .free_bytes_min = 1,
@@ -109,6 +110,17 @@ static int teardown(void **state)
     return 0;
 }
 
+static int found(struct fixture *self)
+{
+    struct membership alone = {
+        .count = 1, .members = {{.id = 1, .role = MEMBER_VOTER, .address = "catalog-1"}}};
+
+    free(self->error);
+    self->error = NULL;
+    return replica_found(&self->options, &alone, &self->error);
+}
+
+/* Open it anew, founded or not. */
 static int reopen(struct fixture *self)
 {
     fixture_close(self);
@@ -132,6 +144,7 @@ static void on_done(void *arg, int code, void *result, replica_index index)
         self->last_index = index;
     }
     self->unknowns += code == ERR_UNKNOWN;
+    self->refusals += code == ERR_NOT_LEADER;
     free(result);
     if (self->chain) {
         self->chain = false;
@@ -181,6 +194,21 @@ static void run_until(struct fixture *self, bool (*met)(struct fixture *, size_t
     assert_true(wait.done);
 }
 
+static bool leads(struct fixture *self, size_t number)
+{
+    (void)number;
+    return replica_is_leader(self->replica);
+}
+
+/* Open it anew, founded if need be, and have it lead its group of one. */
+static void start(struct fixture *self)
+{
+    fixture_close(self);
+    assert_int_equal(found(self), 0);
+    assert_int_equal(reopen(self), 0);
+    run_until(self, leads, 0);
+}
+
 static bool calls_are(struct fixture *self, size_t number)
 {
     return self->calls >= number;
@@ -211,20 +239,53 @@ static void assert_refused(struct fixture *self, int code, const char *words)
 
 /* ---- Life ---------------------------------------------------------------------------------- */
 
-/* A new replica leads its group in term 1, with one entry, its barrier, applied. */
+/* A founded replica leads its group of one in term 2, with two entries, the membership and its own
+ * barrier, which the machine does not see. */
 static void test_a_new_replica_leads(void **state)
 {
     struct fixture *self = *state;
+    struct replica_status status;
 
-    assert_int_equal(reopen(self), 0);
-    assert_true(replica_is_leader(self->replica));
-    assert_int_equal(replica_current_term(self->replica), 1);
-    assert_int_equal(replica_last_index(self->replica), 1);
-    assert_int_equal(replica_commit_index(self->replica), 1);
-    assert_int_equal(replica_applied_index(self->replica), 1);
+    start(self);
+    replica_status(self->replica, &status);
+    assert_string_equal(status.role, "leader");
+    assert_int_equal(status.leader, 1);
+    assert_int_equal(status.term, 2);
+    assert_int_equal(status.last_index, 2);
+    assert_int_equal(status.durable_index, 2);
+    assert_int_equal(status.commit_index, 2);
+    assert_int_equal(status.applied_index, 2);
+    assert_int_equal(status.last_contact_ms, 0);
     assert_int_equal(toy_machine_leads(self->machine), 1);
-    assert_int_equal(toy_machine_lead_term(self->machine), 1);
+    assert_int_equal(toy_machine_lead_term(self->machine), 2);
     assert_int_equal(toy_machine_count(self->machine), 0);
+}
+
+/* An empty directory becomes a member's by founding alone: else it is refused, with what to do. */
+static void test_an_empty_directory_is_no_member(void **state)
+{
+    struct fixture *self = *state;
+
+    assert_int_equal(reopen(self), ERR_NOT_FOUND);
+    assert_non_null(strstr(self->error, "--found"));
+    assert_non_null(strstr(self->error, "--join"));
+    start(self);
+}
+
+/* What is founded already stays as it is. */
+static void test_founding_again_changes_nothing(void **state)
+{
+    struct fixture *self = *state;
+
+    start(self);
+    submit_numbers(self, 1, 1);
+    replica_flush(self->replica);
+    run_calls(self, 1);
+    fixture_close(self);
+    assert_int_equal(found(self), 0);
+    start(self);
+    assert_int_equal(replica_current_term(self->replica), 3);
+    assert_int_equal(toy_machine_count_of(self->machine, "n1"), 1);
 }
 
 /* A command is called back once, with its result and index, after it was flushed, and not before. */
@@ -232,18 +293,18 @@ static void test_a_command_is_applied_and_called_back(void **state)
 {
     struct fixture *self = *state;
 
-    assert_int_equal(reopen(self), 0);
+    start(self);
     assert_int_equal(submit(self, "one"), 0);
     assert_int_equal(replica_pending(self->replica), 1);
     assert_int_equal(self->calls, 0);
-    assert_int_equal(replica_last_index(self->replica), 1);
+    assert_int_equal(replica_last_index(self->replica), 2);
     replica_flush(self->replica);
     assert_int_equal(self->calls, 0);
     run_calls(self, 1);
     assert_int_equal(self->oks, 1);
-    assert_int_equal(self->last_index, 2);
+    assert_int_equal(self->last_index, 3);
     assert_int_equal(replica_pending(self->replica), 0);
-    assert_int_equal(replica_applied_index(self->replica), 2);
+    assert_int_equal(replica_applied_index(self->replica), 3);
     assert_int_equal(toy_machine_count_of(self->machine, "one"), 1);
 }
 
@@ -252,15 +313,15 @@ static void test_nothing_is_applied_before_it_is_durable(void **state)
 {
     struct fixture *self = *state;
 
-    assert_int_equal(reopen(self), 0);
+    start(self);
     size_t syncs = (size_t)fault_vfs_syncs(self->vfs);
     fault_vfs_hold(self->vfs, true);
     assert_int_equal(submit(self, "one"), 0);
     replica_flush(self->replica);
     run_until(self, syncs_are, syncs + 1); /* it is written, and its sync has begun */
     assert_int_equal(self->calls, 0);
-    assert_int_equal(replica_commit_index(self->replica), 1);
-    assert_int_equal(replica_applied_index(self->replica), 1);
+    assert_int_equal(replica_commit_index(self->replica), 2);
+    assert_int_equal(replica_applied_index(self->replica), 2);
     assert_int_equal(toy_machine_count(self->machine), 0);
     fault_vfs_hold(self->vfs, false);
     run_calls(self, 1);
@@ -272,7 +333,7 @@ static void test_what_waits_for_the_disk_is_one_transaction(void **state)
 {
     struct fixture *self = *state;
 
-    assert_int_equal(reopen(self), 0);
+    start(self);
     size_t syncs = (size_t)fault_vfs_syncs(self->vfs);
     double transactions = metric_of(self, "pygmy_replica_transactions_total");
     fault_vfs_hold(self->vfs, true);
@@ -296,13 +357,13 @@ static void test_batches_beyond_the_bound_wait(void **state)
 {
     struct fixture *self = *state;
 
-    assert_int_equal(reopen(self), 0);
+    start(self);
     fault_vfs_hold(self->vfs, true);
     for (int number = 1; number <= 3 * DISK_BATCH_COUNT_MAX; number++) {
         submit_numbers(self, number, number);
         replica_flush(self->replica);
     }
-    assert_int_equal(replica_last_index(self->replica), 1 + DISK_BATCH_COUNT_MAX);
+    assert_int_equal(replica_last_index(self->replica), 2 + DISK_BATCH_COUNT_MAX);
     fault_vfs_hold(self->vfs, false);
     run_calls(self, 3 * DISK_BATCH_COUNT_MAX);
     assert_int_equal(self->oks, 3 * DISK_BATCH_COUNT_MAX);
@@ -315,7 +376,7 @@ static void test_transactions_of_the_machine_are_bounded(void **state)
     struct fixture *self = *state;
     const int count = 5 * APPEND_COUNT_MAX + 7;
 
-    assert_int_equal(reopen(self), 0);
+    start(self);
     submit_numbers(self, 1, count);
     replica_flush(self->replica);
     run_calls(self, (size_t)count);
@@ -323,7 +384,7 @@ static void test_transactions_of_the_machine_are_bounded(void **state)
     assert_int_equal(self->disorder, 0);
     assert_int_equal(toy_machine_count(self->machine), count);
     assert_true(toy_machine_largest_transaction(self->machine) <= APPEND_COUNT_MAX);
-    assert_int_equal(self->last_index, count + 1);
+    assert_int_equal(self->last_index, count + 2);
 }
 
 /* Commands that take long are applied a few at a time: heartbeats go out in between. */
@@ -333,7 +394,7 @@ static void test_slow_commands_leave_room_for_the_loop(void **state)
     const int count = 40;
     const int64_t slow_ms = 4;
 
-    assert_int_equal(reopen(self), 0);
+    start(self);
     toy_machine_set_slow(self->machine, slow_ms);
     submit_numbers(self, 1, count);
     replica_flush(self->replica);
@@ -349,7 +410,7 @@ static void test_a_callback_may_submit(void **state)
 {
     struct fixture *self = *state;
 
-    assert_int_equal(reopen(self), 0);
+    start(self);
     self->chain = true;
     assert_int_equal(submit(self, "first"), 0);
     replica_flush(self->replica);
@@ -364,14 +425,39 @@ static void on_read(void *arg, int code)
     self->calls++;
 }
 
-/* A read sees what was acknowledged before it, and runs at once. */
-static void test_a_read_runs_at_once(void **state)
+static int ask(struct fixture *self)
+{
+    return replica_read(self->replica, clock_ms() + DEADLINE_MS, on_read, self);
+}
+
+/* Alone in its group, a replica confirms a read at the end of the batch that it came in. */
+static void test_a_read_runs_with_its_batch(void **state)
 {
     struct fixture *self = *state;
 
-    assert_int_equal(reopen(self), 0);
-    assert_int_equal(replica_read(self->replica, on_read, self), 0);
+    start(self);
+    assert_int_equal(ask(self), 0);
+    assert_int_equal(self->calls, 0);
+    assert_int_equal(replica_pending(self->replica), 1);
+    replica_flush(self->replica);
     assert_int_equal(self->calls, 1);
+    assert_int_equal(replica_pending(self->replica), 0);
+}
+
+/* Reads are bounded in number: one more is refused, and the others run. */
+static void test_reads_are_bounded(void **state)
+{
+    struct fixture *self = *state;
+
+    start(self);
+    for (int i = 0; i < READS_MAX; i++)
+        assert_int_equal(ask(self), 0);
+    assert_int_equal(ask(self), ERR_BUSY);
+    replica_flush(self->replica);
+    assert_int_equal(self->calls, READS_MAX);
+    assert_int_equal(ask(self), 0);
+    replica_flush(self->replica);
+    assert_int_equal(self->calls, READS_MAX + 1);
 }
 
 /* ---- Restart ------------------------------------------------------------------------------- */
@@ -383,20 +469,20 @@ static void test_a_restart_replays_the_log(void **state)
     struct fixture *self = *state;
     const size_t count = 2 * APPEND_COUNT_MAX + 1;
 
-    assert_int_equal(reopen(self), 0);
+    start(self);
     submit_numbers(self, 1, (int)count);
     replica_flush(self->replica);
     run_calls(self, count);
-    assert_int_equal(reopen(self), 0);
-    assert_int_equal(replica_current_term(self->replica), 2);
+    start(self);
+    assert_int_equal(replica_current_term(self->replica), 3);
     assert_int_equal(toy_machine_applies(self->machine), count);
     assert_int_equal(toy_machine_releases(self->machine), count);
     assert_int_equal(toy_machine_count(self->machine), count);
     assert_true(toy_machine_largest_transaction(self->machine) <= APPEND_COUNT_MAX);
     assert_int_equal(toy_machine_leads(self->machine), 1);
-    assert_int_equal(toy_machine_lead_term(self->machine), 2);
+    assert_int_equal(toy_machine_lead_term(self->machine), 3);
     assert_int_equal(self->calls, count);
-    assert_int_equal(replica_applied_index(self->replica), count + 2);
+    assert_int_equal(replica_applied_index(self->replica), count + 3);
 }
 
 /* What was changed in the machine's store while no process had it is not believed. */
@@ -406,7 +492,7 @@ static void test_a_changed_state_is_not_believed(void **state)
     char *store = files_path(self->directory, "state.db");
     sqlite3 *db;
 
-    assert_int_equal(reopen(self), 0);
+    start(self);
     submit_numbers(self, 1, 10);
     replica_flush(self->replica);
     run_calls(self, 10);
@@ -415,7 +501,7 @@ static void test_a_changed_state_is_not_believed(void **state)
     assert_int_equal(sqlite3_exec(db, "UPDATE commands SET command = 'n99'", NULL, NULL, NULL),
                      SQLITE_OK);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
-    assert_int_equal(reopen(self), 0);
+    start(self);
     assert_int_equal(toy_machine_count_of(self->machine, "n5"), 1);
     assert_int_equal(toy_machine_count_of(self->machine, "n99"), 0);
     free(store);
@@ -429,7 +515,7 @@ static void test_log_time_goes_on_after_a_restart(void **state)
 
     int64_t begin_ms = clock_ms();
     for (int round = 1; round <= 5; round++) {
-        assert_int_equal(reopen(self), 0);
+        start(self);
         submit_numbers(self, 10 * round, 10 * round + 9);
         replica_flush(self->replica);
         run_calls(self, 10 * (size_t)round);
@@ -449,7 +535,7 @@ static void test_bounds_are_refusals(void **state)
     char *large = calloc(1, ENTRY_BYTES_MAX + 1);
     size_t accepted = 0;
 
-    assert_int_equal(reopen(self), 0);
+    start(self);
     assert_int_equal(replica_submit(self->replica, large, ENTRY_BYTES_MAX + 1, on_done, self),
                      ERR_TOO_LARGE);
     memset(large, 'x', ENTRY_BYTES_MAX);
@@ -477,21 +563,19 @@ static void test_a_full_disk_refuses_writes(void **state)
     struct fixture *self = *state;
 
     self->options.free_bytes_min = INT64_MAX;
-    assert_int_equal(reopen(self), 0);
+    start(self);
     assert_int_equal(submit(self, "one"), ERR_DISK_LOW);
     assert_int_equal(replica_pending(self->replica), 0);
-    assert_int_equal(replica_read(self->replica, on_read, self), 0);
+    assert_int_equal(ask(self), 0);
+    replica_flush(self->replica);
     assert_int_equal(self->calls, 1);
 }
 
-/* A group of more than one member is not possible yet, and says so. */
-static void test_more_than_one_member_is_refused(void **state)
+/* A replica has an id. */
+static void test_an_impossible_id_is_refused(void **state)
 {
     struct fixture *self = *state;
 
-    self->options.member_count = 3;
-    assert_refused(self, ERR_INVALID, "a group has one member in this version");
-    self->options.member_count = 1;
     self->options.id = 0;
     assert_refused(self, ERR_INVALID, "id");
 }
@@ -501,12 +585,12 @@ static void test_a_foreign_or_busy_directory_is_refused(void **state)
 {
     struct fixture *self = *state;
 
-    assert_int_equal(reopen(self), 0);
+    start(self);
     fixture_close(self);
     self->options.uuid = "c2";
     assert_refused(self, ERR_MISMATCH, "another cluster");
     self->options.uuid = "c1";
-    assert_int_equal(reopen(self), 0);
+    start(self);
 
     struct fixture *second = fixture_new(self->directory);
     assert_refused(second, ERR_LOCKED, "in use");
@@ -519,7 +603,7 @@ static void test_a_damaged_log_is_refused(void **state)
     struct fixture *self = *state;
     char *log = files_path(self->directory, "log.db");
 
-    assert_int_equal(reopen(self), 0);
+    start(self);
     submit_numbers(self, 1, 100);
     replica_flush(self->replica);
     run_calls(self, 100);
@@ -531,21 +615,22 @@ static void test_a_damaged_log_is_refused(void **state)
 
 /* ---- Closing ------------------------------------------------------------------------------- */
 
-/* At the end each submission has been called back once: what was handed over with its result, the
- * rest as unknown. */
+/* At the end each submission has been called back once: what was appended with its result, the rest
+ * as never attempted. */
 static void test_closing_calls_everything_back_once(void **state)
 {
     struct fixture *self = *state;
 
-    assert_int_equal(reopen(self), 0);
+    start(self);
     submit_numbers(self, 1, 700);
     replica_flush(self->replica);
     submit_numbers(self, 701, 710);
     fixture_close(self);
     assert_int_equal(self->calls, 710);
     assert_int_equal(self->oks, 700);
-    assert_int_equal(self->unknowns, 10);
-    assert_int_equal(reopen(self), 0);
+    assert_int_equal(self->refusals, 10);
+    assert_int_equal(self->unknowns, 0);
+    start(self);
     assert_int_equal(toy_machine_count(self->machine), 700);
 }
 
@@ -592,8 +677,9 @@ static int child_run(const char *mode, const char *directory)
     struct fixture *self = fixture_new(directory);
     char line[64];
 
-    if (reopen(self) != 0)
+    if (found(self) != 0 || reopen(self) != 0)
         return 1;
+    run_until(self, leads, 0);
     if (strcmp(mode, "fail") == 0)
         fault_vfs_fail(self->vfs, 500, true);
     for (int i = 0; i < 8; i++) {
@@ -655,7 +741,7 @@ static void test_a_killed_process_loses_nothing_acknowledged(void **state)
         strcat(strcat(all, text), rest);
         free(text);
         free(rest);
-        assert_int_equal(reopen(self), 0);
+        start(self);
         char *copy = strdup(all);
         assert_true(assert_acknowledged(self, copy) >= 37 * round);
         assert_int_equal(toy_machine_count_of_falling_times(self->machine), 0);
@@ -678,7 +764,7 @@ static void test_a_lock_ends_with_its_process(void **state)
     kill(pid, SIGKILL);
     waitpid(pid, &status, 0);
     close(output);
-    assert_int_equal(reopen(self), 0);
+    start(self);
     free(text);
 }
 
@@ -695,7 +781,7 @@ static void test_a_failing_disk_ends_the_process(void **state)
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), FATAL_EXIT_STATUS);
     close(output);
-    assert_int_equal(reopen(self), 0);
+    start(self);
     assert_true(assert_acknowledged(self, text) > 0);
     free(text);
 }
@@ -706,6 +792,8 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_a_new_replica_leads),
+        TEST(test_an_empty_directory_is_no_member),
+        TEST(test_founding_again_changes_nothing),
         TEST(test_a_command_is_applied_and_called_back),
         TEST(test_nothing_is_applied_before_it_is_durable),
         TEST(test_what_waits_for_the_disk_is_one_transaction),
@@ -713,13 +801,14 @@ int main(int argc, char **argv)
         TEST(test_transactions_of_the_machine_are_bounded),
         TEST(test_slow_commands_leave_room_for_the_loop),
         TEST(test_a_callback_may_submit),
-        TEST(test_a_read_runs_at_once),
+        TEST(test_a_read_runs_with_its_batch),
+        TEST(test_reads_are_bounded),
         TEST(test_a_restart_replays_the_log),
         TEST(test_a_changed_state_is_not_believed),
         TEST(test_log_time_goes_on_after_a_restart),
         TEST(test_bounds_are_refusals),
         TEST(test_a_full_disk_refuses_writes),
-        TEST(test_more_than_one_member_is_refused),
+        TEST(test_an_impossible_id_is_refused),
         TEST(test_a_foreign_or_busy_directory_is_refused),
         TEST(test_a_damaged_log_is_refused),
         TEST(test_closing_calls_everything_back_once),

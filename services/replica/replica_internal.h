@@ -1,0 +1,233 @@
+/* What the parts of a replica know of each other: replica_found.c (founding), replica_start.c (what
+ * the log holds), replica.c (life), replica_turn.c (events and what follows from them),
+ * replica_submit.c (commands and reads that wait), replica_apply.c, replica_peers.c (messages out,
+ * and what is known of the others), replica_series.c (metrics).
+ *
+ * The way of a command at its leader:
+ *
+ *   waiting     submitted, not yet given an index                   replica_submit
+ *   under way   in the log, by its index and term; at the disk      replica_submit_waiting
+ *               thread and on the way to the other members
+ *   committed   durable on a majority, says the driver              CONSENSUS_COMMIT
+ *   applied     in the machine's tables, called back                replica_apply
+ *
+ * And of a read, at any replica:
+ *
+ *   asked       wanted in this turn                                 replica_read
+ *   unconfirmed with the ticket that all of a turn share            replica_ask_reads
+ *   confirmed   may be served when its index is applied             CONSENSUS_READ
+ *
+ * Whatever happens is told to the driver as one event, and all actions that follow are taken before
+ * the next event (replica_settle). Nobody's callback runs in between: these run in replica_turn()
+ * alone, which is never inside of itself.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef PYGMY_REPLICA_REPLICA_INTERNAL_H
+#define PYGMY_REPLICA_REPLICA_INTERNAL_H
+
+#include "broker/bus/alarm.h"
+#include "services/replica/consensus.h"
+#include "services/replica/directory.h"
+#include "services/replica/disk_thread.h"
+#include "services/replica/log_store.h"
+#include "services/replica/log_time.h"
+#include "services/replica/peer_link.h"
+#include "services/replica/replica.h"
+
+/* A command on its way, or an entry of the leader's own for the time alone. */
+struct submission {
+    struct submission *next;
+    replica_index index; /* 0 while it waits */
+    replica_term term;
+    enum log_entry_kind kind;
+    replica_done_fn *done; /* NULL: an own entry, nobody waits */
+    void *arg;
+    size_t size;
+    uint8_t data[];
+};
+
+struct submission_queue {
+    struct submission *first;
+    struct submission *last;
+    size_t count;
+};
+
+struct reading {
+    struct reading *next;
+    uint64_t ticket;     /* 0 before it was asked for */
+    replica_index index; /* to be applied, when confirmed */
+    int64_t deadline_ms;
+    replica_read_fn *done;
+    void *arg;
+};
+
+struct reading_queue {
+    struct reading *first;
+    struct reading *last;
+};
+
+/* What goes to the disk thread and comes back: one CONSENSUS_WRITE. */
+struct replica_batch {
+    struct disk_batch disk;       /* first: it comes back as this */
+    struct shared_entry **shared; /* whose bytes the entries are; held */
+    struct log_entry entries[];
+};
+
+/* An applied entry whose callback is due. */
+struct replica_applied {
+    struct submission *submission;
+    replica_index index;
+    void *result;
+};
+
+struct replica_series {
+    struct metric *leader;
+    struct metric *follower;
+    struct metric *learner;
+    struct metric *term;
+    struct metric *leader_changes;
+    struct metric *last_index;
+    struct metric *commit_index;
+    struct metric *applied_index;
+    struct metric *pending;
+    struct metric *accepted;
+    struct metric *refused;
+    struct metric *entries;
+    struct metric *transactions;
+    struct metric *disk_low;
+    struct metric *sync_seconds;
+    struct metric *turn_seconds;
+};
+
+struct replica {
+    zloop_t *loop;                                              /* not owned */
+    struct log *log;                                            /* not owned, or NULL */
+    struct replica_machine machine;                             /* its self is not owned */
+    void (*on_lead)(void *arg, bool leader, replica_term term); /* or NULL */
+    void *arg;                                                  /* of on_lead */
+    uint64_t id;
+    unsigned election_ms;
+    struct directory *directory;
+    struct log_store *reader; /* of the log, the loop's own */
+    struct disk_thread *disk;
+    struct consensus *consensus;
+    struct peer_link *link; /* NULL: a group of one */
+    struct alarm *more;     /* goes on in the loop's next turn */
+    struct alarm *timer;    /* the earliest of what is due */
+    int64_t timer_ms;       /* what it is set to; INT64_MAX: it is off */
+    bool turning;           /* replica_turn() is under way: callbacks may run */
+    bool closing;           /* nothing more is accepted */
+    bool disk_low;
+    bool members_changed; /* the link is to be told */
+
+    /* Of the last CONSENSUS_ROLE. */
+    enum consensus_role role;
+    replica_term role_term;
+    uint64_t leader_id;    /* 0: not known */
+    replica_index barrier; /* of a leader: serves when this is applied */
+
+    bool leader;                 /* serving, in lead_term */
+    replica_term lead_term;      /* the last in which it served */
+    int64_t transfer_until_ms;   /* leadership is being handed over; 0: it is not */
+    int64_t leader_heard_ms;     /* when a message of leader_id came; -1: none did */
+    replica_index applied_index; /* in the machine's tables */
+    struct log_time time;
+    int64_t tick_ms; /* when to look whether an entry for the time is due */
+
+    struct submission_queue waiting;
+    struct submission_queue under_way; /* in the order of their indexes */
+    size_t pending_count;              /* submitted by others and not yet called back */
+    size_t pending_bytes;              /* of their commands */
+
+    struct reading_queue asked;
+    struct reading_queue unconfirmed;
+    struct reading_queue confirmed;
+    size_t read_count;        /* in all three */
+    int64_t read_deadline_ms; /* not above the earliest of theirs; INT64_MAX: none waits */
+
+    struct disk_batch *unwritten_first; /* what the disk thread has no room for, in order */
+    struct disk_batch *unwritten_last;
+
+    struct log_entry *append;        /* APPEND_COUNT_MAX: room for what is submitted at once */
+    struct replica_applied *applied; /* APPEND_COUNT_MAX: those of one turn */
+    size_t applied_count;
+    struct replica_series series;
+};
+
+/* ---- replica_found.c ---- */
+
+int replica_check_options(const struct replica_options *options, char **error);
+int replica_open_directory(const struct replica_options *options, struct directory **directory,
+                           char **error);
+/* How to open the log in it; to be ended with the other. */
+void replica_name_log(const struct replica_options *options, const struct directory *directory,
+                      struct log_store_options *store);
+void replica_unname_log(struct log_store_options *store);
+
+/* ---- replica_start.c ---- */
+
+/* Make the driver, with what the log holds. Returns 0, ERR_CORRUPT or ERR_STORAGE. */
+int replica_start(struct replica *self, const struct consensus_options *options, int64_t now_ms,
+                  char **error);
+
+/* ---- replica_turn.c ---- */
+
+/* Take all actions that follow from the last event. */
+void replica_settle(struct replica *self);
+/* Carry on with everything that can be carried on with, and run the callbacks that are due. Does
+ * nothing inside of itself. */
+void replica_turn(struct replica *self);
+/* Hand to the disk thread what waits for room there. */
+void replica_hand_over(struct replica *self);
+/* Tell the driver of what has become durable: those of one transaction. */
+void replica_persisted(struct replica *self, struct disk_batch *first);
+/* Handlers of the loop. */
+int replica_on_disk(zloop_t *loop, zsock_t *socket, void *arg);
+void replica_on_more(void *arg);
+void replica_on_timer(void *arg);
+void replica_on_message(void *arg, struct peer_message *message);
+void replica_on_messages(void *arg);
+/* The log can't be read any more: end the process. */
+_Noreturn void replica_fail(struct replica *self);
+
+/* ---- replica_submit.c ---- */
+
+/* Submit what waits, as far as there is room. */
+void replica_submit_waiting(struct replica *self);
+/* Call back what leadership's end leaves without an outcome. */
+void replica_drop_submissions(struct replica *self);
+/* The submission of the entry at @index, taken out of those under way; NULL: nobody here waits. */
+struct submission *replica_submission_of(struct replica *self, replica_index index,
+                                         replica_term term);
+/* Forget a submission and tell who made it. */
+void replica_finish(struct replica *self, struct submission *submission, int code, void *result,
+                    replica_index index);
+/* The idle leader's entry for the time, when one is due. */
+void replica_tick(struct replica *self, int64_t now_ms);
+
+void replica_ask_reads(struct replica *self);
+/* The driver has confirmed reads up to @ticket, at @index. */
+void replica_confirm_reads(struct replica *self, uint64_t ticket, replica_index index);
+/* Run confirmed reads whose index is applied. */
+void replica_serve_reads(struct replica *self);
+void replica_expire_reads(struct replica *self, int64_t now_ms);
+void replica_drop_reads(struct replica *self);
+
+/* ---- replica_apply.c ---- */
+
+/* The last entry that may be applied: committed, and durable here. */
+replica_index replica_appliable(const struct replica *self);
+/* Apply as much of it as one turn may, and call back. */
+void replica_apply(struct replica *self);
+
+/* ---- replica_peers.c ---- */
+
+/* Send a message that the driver gave; taken over. Entries that it lacks are read from the log. */
+void replica_send(struct replica *self, struct peer_message *message);
+
+/* ---- replica_series.c ---- */
+
+void replica_series_make(struct replica_series *self, struct metrics *metrics);
+void replica_series_update(struct replica *self);
+
+#endif

@@ -1,0 +1,567 @@
+/* Replicas as a group, in one process and one loop, over real sockets and disks: what one of them
+ * acknowledges all of them come to have, whoever goes, and nobody who waits is forgotten.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <czmq.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "broker/bus/clock.h"
+#include "broker/bus/err.h"
+#include "broker/bus/limits.h"
+#include "services/replica/membership.h"
+#include "services/replica/replica.h"
+#include "tests/lib/files.h"
+#include "tests/lib/toy_machine.h"
+
+#define MEMBERS     3
+#define DEADLINE_MS 20000
+#define ELECTION    150
+#define UUID        "0123456789abcdef0123456789abcdef"
+
+struct seat {
+    struct seats *group;
+    uint64_t id;
+    char name[16];
+    char *directory;
+    char *link;
+    char *address;
+    struct toy_machine *machine; /* NULL: down */
+    struct replica *replica;
+    size_t leads; /* on_lead(true) */
+    size_t losses;
+    bool leading; /* as told last */
+};
+
+struct seats {
+    char *directory;
+    zloop_t *loop;
+    struct seat seats[MEMBERS + 1]; /* by id; 0 is not used */
+    struct seat joiner;
+    size_t oks, unknowns, refusals; /* of commands */
+    replica_index last_index;       /* of the last OK */
+    size_t reads, late_reads;
+    int64_t count_at_read; /* commands in the tables that the last read saw */
+    size_t ticks;          /* of the loop, while it waited */
+};
+
+/* ---- Helpers ------------------------------------------------------------------------------- */
+
+static void seat_init(struct seat *self, struct seats *group, uint64_t id)
+{
+    self->group = group;
+    self->id = id;
+    snprintf(self->name, sizeof self->name, "toy-%" PRIu64, id);
+    self->directory = files_path(group->directory, self->name);
+    self->link = zsys_sprintf("ipc://%s/link-%" PRIu64, group->directory, id);
+    self->address = zsys_sprintf("%s %s ipc://%s/snapshots-%" PRIu64, self->name, self->link,
+                                 group->directory, id);
+}
+
+static void seat_close(struct seat *self)
+{
+    replica_close(&self->replica);
+    toy_machine_destroy(&self->machine);
+    self->leading = false;
+}
+
+static void seat_destroy(struct seat *self)
+{
+    seat_close(self);
+    free(self->directory);
+    free(self->link);
+    free(self->address);
+}
+
+static void seat_on_lead(void *arg, bool leader, replica_term term)
+{
+    struct seat *self = arg;
+
+    (void)term;
+    assert_true(self->leading != leader);
+    self->leading = leader;
+    self->leads += leader;
+    self->losses += !leader;
+}
+
+static struct replica_options seat_options(struct seat *self)
+{
+    return (struct replica_options){
+        .name = self->name,
+        .group = "toy",
+        .directory = self->directory,
+        .uuid = UUID,
+        .id = self->id,
+        .peer = self->link,
+        .address = self->address,
+        .election_ms = ELECTION,
+        .on_lead = seat_on_lead,
+        .arg = self,
+        .free_bytes_min = 1,
+    };
+}
+
+static int seat_open(struct seat *self, bool join)
+{
+    struct replica_options options = seat_options(self);
+    char *error = NULL;
+
+    options.join = join;
+    self->machine = toy_machine_new();
+    struct replica_machine machine = toy_machine_interface(self->machine);
+    int result = replica_open(self->group->loop, &options, &machine, &self->replica, &error);
+    if (result != 0)
+        print_message("%s\n", error);
+    free(error);
+    return result;
+}
+
+static void found_all(struct seats *self)
+{
+    struct membership membership = {.count = MEMBERS};
+    char *error = NULL;
+
+    for (size_t i = 1; i <= MEMBERS; i++) {
+        struct member *member = &membership.members[i - 1];
+        *member = (struct member){.id = i, .role = MEMBER_VOTER};
+        snprintf(member->address, sizeof member->address, "%s", self->seats[i].address);
+    }
+    for (size_t i = 1; i <= MEMBERS; i++) {
+        struct replica_options options = seat_options(&self->seats[i]);
+        assert_int_equal(replica_found(&options, &membership, &error), 0);
+    }
+}
+
+static int setup(void **state)
+{
+    struct seats *self = calloc(1, sizeof *self);
+
+    zsys_handler_set(NULL);
+    self->directory = files_new_directory();
+    self->loop = zloop_new();
+    for (size_t i = 1; i <= MEMBERS; i++)
+        seat_init(&self->seats[i], self, i);
+    seat_init(&self->joiner, self, MEMBERS + 1);
+    found_all(self);
+    *state = self;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct seats *self = *state;
+
+    for (size_t i = 1; i <= MEMBERS; i++)
+        seat_destroy(&self->seats[i]);
+    seat_destroy(&self->joiner);
+    zloop_destroy(&self->loop);
+    files_remove_directory(&self->directory);
+    free(self);
+    return 0;
+}
+
+struct wait {
+    struct seats *group;
+    bool (*met)(struct seats *group, size_t number);
+    size_t number;
+    int64_t deadline_ms;
+    bool done;
+};
+
+static int wait_look(zloop_t *loop, int timer, void *arg)
+{
+    struct wait *self = arg;
+
+    (void)loop;
+    (void)timer;
+    self->group->ticks++;
+    self->done = self->met(self->group, self->number);
+    return self->done || clock_ms() > self->deadline_ms ? -1 : 0;
+}
+
+static void run_until(struct seats *self, bool (*met)(struct seats *, size_t), size_t number)
+{
+    struct wait wait = {
+        .group = self, .met = met, .number = number, .deadline_ms = clock_ms() + DEADLINE_MS};
+    int timer = zloop_timer(self->loop, 1, 0, wait_look, &wait);
+
+    zloop_start(self->loop);
+    zloop_timer_end(self->loop, timer);
+    assert_true(wait.done);
+}
+
+/* The seat of who leads, in the highest term; NULL: nobody does. */
+static struct seat *leader_of(struct seats *self)
+{
+    struct seat *leader = NULL;
+
+    for (size_t i = 1; i <= MEMBERS; i++) {
+        struct seat *seat = &self->seats[i];
+        if (seat->replica != NULL && replica_is_leader(seat->replica) &&
+            (leader == NULL ||
+             replica_current_term(seat->replica) > replica_current_term(leader->replica)))
+            leader = seat;
+    }
+    return leader;
+}
+
+static struct seat *follower_of(struct seats *self)
+{
+    const struct seat *leader = leader_of(self);
+
+    for (size_t i = 1; i <= MEMBERS; i++)
+        if (self->seats[i].replica != NULL && &self->seats[i] != leader)
+            return &self->seats[i];
+    return NULL;
+}
+
+static bool somebody_leads(struct seats *self, size_t number)
+{
+    (void)number;
+    return leader_of(self) != NULL;
+}
+
+/* All that are up have so many commands in their tables. */
+static bool all_have(struct seats *self, size_t number)
+{
+    for (size_t i = 1; i <= MEMBERS; i++)
+        if (self->seats[i].replica != NULL && toy_machine_count(self->seats[i].machine) < number)
+            return false;
+    return true;
+}
+
+static bool oks_are(struct seats *self, size_t number)
+{
+    return self->oks >= number;
+}
+
+static bool reads_are(struct seats *self, size_t number)
+{
+    return self->reads + self->late_reads >= number;
+}
+
+static struct seat *start(struct seats *self)
+{
+    for (size_t i = 1; i <= MEMBERS; i++)
+        assert_int_equal(seat_open(&self->seats[i], false), 0);
+    run_until(self, somebody_leads, 0);
+    return leader_of(self);
+}
+
+static void on_done(void *arg, int code, void *result, replica_index index)
+{
+    struct seats *self = arg;
+
+    assert_true((code == OK) == (result != NULL));
+    assert_true((code == OK) == (index > 0));
+    if (code == OK) {
+        assert_true(index > self->last_index);
+        self->last_index = index;
+    }
+    self->oks += code == OK;
+    self->unknowns += code == ERR_UNKNOWN;
+    self->refusals += code == ERR_NOT_LEADER;
+    free(result);
+}
+
+static int submit(struct seat *seat, const char *command)
+{
+    return replica_submit(seat->replica, command, strlen(command), on_done, seat->group);
+}
+
+static void submit_numbers(struct seat *seat, int from, int to)
+{
+    char text[16];
+
+    for (int number = from; number <= to; number++) {
+        snprintf(text, sizeof text, "n%d", number);
+        assert_int_equal(submit(seat, text), 0);
+    }
+    replica_flush(seat->replica);
+}
+
+static void on_read(void *arg, int code)
+{
+    struct seat *seat = arg;
+
+    if (code == OK)
+        seat->group->count_at_read = (int64_t)toy_machine_count(seat->machine);
+    seat->group->reads += code == OK;
+    seat->group->late_reads += code == ERR_UNAVAILABLE;
+}
+
+static void read_at(struct seat *seat, int64_t wait_ms)
+{
+    assert_int_equal(replica_read(seat->replica, clock_ms() + wait_ms, on_read, seat), 0);
+    replica_flush(seat->replica);
+}
+
+/* ---- Together ------------------------------------------------------------------------------ */
+
+/* Founded together, three elect one leader, and its commands are applied by all of them. */
+static void test_a_command_is_applied_by_all(void **state)
+{
+    struct seats *self = *state;
+    struct seat *leader = start(self);
+
+    submit_numbers(leader, 1, 100);
+    run_until(self, oks_are, 100);
+    run_until(self, all_have, 100);
+    for (size_t i = 1; i <= MEMBERS; i++)
+        for (int number = 1; number <= 100; number++) {
+            char text[16];
+            snprintf(text, sizeof text, "n%d", number);
+            assert_int_equal(toy_machine_count_of(self->seats[i].machine, text), 1);
+        }
+    assert_int_equal(leader->leads, 1);
+    assert_int_equal(toy_machine_leads(leader->machine), 1);
+}
+
+/* A read at any replica, begun after a write was acknowledged, sees it. */
+static void test_reads_at_followers_see_what_was_acknowledged(void **state)
+{
+    struct seats *self = *state;
+    struct seat *leader = start(self);
+    size_t reads = 0;
+
+    for (int number = 1; number <= 30; number++) {
+        submit_numbers(leader, number, number);
+        run_until(self, oks_are, (size_t)number);
+        for (size_t i = 1; i <= MEMBERS; i++) {
+            self->count_at_read = -1;
+            read_at(&self->seats[i], DEADLINE_MS);
+            run_until(self, reads_are, ++reads);
+            assert_true(self->count_at_read >= number);
+        }
+    }
+    assert_int_equal(self->late_reads, 0);
+}
+
+/* Each says what it is, who leads, and how far it has got; the leader knows about the others. */
+static void test_status_and_progress(void **state)
+{
+    struct seats *self = *state;
+    struct seat *leader = start(self);
+
+    submit_numbers(leader, 1, 10);
+    run_until(self, all_have, 10);
+    for (size_t i = 1; i <= MEMBERS; i++) {
+        struct replica_status status;
+        replica_index match;
+        int64_t contact_ms;
+        const struct seat *seat = &self->seats[i];
+        replica_status(seat->replica, &status);
+        assert_string_equal(status.role, seat == leader ? "leader" : "follower");
+        assert_int_equal(status.leader, leader->id);
+        assert_int_equal(status.term, replica_current_term(leader->replica));
+        assert_int_equal(status.last_index, replica_last_index(leader->replica));
+        assert_in_range(status.last_contact_ms, 0, DEADLINE_MS);
+        assert_int_equal(replica_membership(seat->replica)->count, MEMBERS);
+        if (seat != leader) {
+            assert_true(replica_progress(leader->replica, seat->id, &match, &contact_ms));
+            assert_int_equal(match, status.last_index);
+            assert_false(replica_progress(seat->replica, leader->id, &match, &contact_ms));
+            assert_int_equal(submit(&self->seats[i], "no"), ERR_NOT_LEADER);
+        }
+    }
+}
+
+/* ---- Leadership ---------------------------------------------------------------------------- */
+
+/* When the leader goes another one takes the lead, in a later term, with all that was acknowledged,
+ * and goes on; the one that was away comes to have it all. */
+static void test_another_leads_and_goes_on(void **state)
+{
+    struct seats *self = *state;
+    struct seat *first = start(self);
+    replica_term term = replica_current_term(first->replica);
+
+    submit_numbers(first, 1, 50);
+    run_until(self, oks_are, 50);
+    seat_close(first);
+    run_until(self, somebody_leads, 0);
+    struct seat *second = leader_of(self);
+    assert_true(replica_current_term(second->replica) > term);
+    assert_int_equal(toy_machine_count(second->machine), 50);
+    submit_numbers(second, 51, 100);
+    run_until(self, oks_are, 100);
+    assert_int_equal(seat_open(first, false), 0);
+    run_until(self, all_have, 100);
+    assert_int_equal(toy_machine_count_of_falling_times(first->machine), 0);
+}
+
+static bool nobody_leads(struct seats *self, size_t number)
+{
+    (void)number;
+    return leader_of(self) == NULL;
+}
+
+/* A leader that loses its majority steps down: what was appended is unknown, what waited or comes
+ * then is refused for certain. Back together, nobody's outcome is told twice. */
+static void test_what_is_pending_when_leadership_is_lost(void **state)
+{
+    struct seats *self = *state;
+    struct seat *leader = start(self);
+
+    submit_numbers(leader, 1, 5);
+    run_until(self, oks_are, 5);
+    for (size_t i = 1; i <= MEMBERS; i++)
+        if (&self->seats[i] != leader)
+            seat_close(&self->seats[i]);
+    submit_numbers(leader, 6, 15);
+    run_until(self, nobody_leads, 0);
+    assert_int_equal(self->oks, 5);
+    assert_int_equal(self->unknowns, 10);
+    assert_int_equal(replica_pending(leader->replica), 0);
+    assert_int_equal(submit(leader, "more"), ERR_NOT_LEADER);
+    assert_int_equal(leader->losses, 1);
+    for (size_t i = 1; i <= MEMBERS; i++)
+        if (&self->seats[i] != leader)
+            assert_int_equal(seat_open(&self->seats[i], false), 0);
+    run_until(self, somebody_leads, 0);
+    submit_numbers(leader_of(self), 16, 16);
+    run_until(self, oks_are, 6);
+    assert_int_equal(self->unknowns, 10);
+}
+
+/* Without a majority a read is told so when its time is up, and not before. */
+static void test_a_read_without_a_majority_is_told_so(void **state)
+{
+    struct seats *self = *state;
+    struct seat *leader = start(self);
+    struct seat *follower = follower_of(self);
+
+    for (size_t i = 1; i <= MEMBERS; i++)
+        if (&self->seats[i] != follower)
+            seat_close(&self->seats[i]);
+    int64_t begin_ms = clock_ms();
+    read_at(follower, 200);
+    run_until(self, reads_are, 1);
+    assert_int_equal(self->late_reads, 1);
+    assert_true(clock_ms() - begin_ms >= 200);
+    (void)leader;
+}
+
+/* Handed over, leadership goes to the one that was named; commands that wait are refused, those
+ * appended before have their outcome. */
+static void test_leadership_is_handed_over(void **state)
+{
+    struct seats *self = *state;
+    struct seat *leader = start(self);
+    struct seat *other = follower_of(self);
+
+    submit_numbers(leader, 1, 20);
+    run_until(self, all_have, 20);
+    assert_int_equal(replica_transfer(other->replica, leader->id), ERR_NOT_LEADER);
+    assert_int_equal(replica_transfer(leader->replica, 77), ERR_INVALID);
+    assert_int_equal(replica_transfer(leader->replica, other->id), 0);
+    assert_int_equal(submit(leader, "late"), ERR_NOT_LEADER);
+    run_until(self, nobody_leads, 0);
+    run_until(self, somebody_leads, 0);
+    assert_ptr_equal(leader_of(self), other);
+    submit_numbers(other, 21, 30);
+    run_until(self, all_have, 30);
+    assert_int_equal(self->oks, 30);
+}
+
+/* ---- Behind -------------------------------------------------------------------------------- */
+
+/* What a member has missed is no longer in its leader's memory: it comes from the log. */
+static void test_a_follower_catches_up_from_the_log(void **state)
+{
+    struct seats *self = *state;
+    struct seat *leader = start(self);
+    struct seat *follower = follower_of(self);
+    const size_t size = 100 * 1024;
+    const size_t count = 2 * LOG_TAIL_BYTES_MAX / size;
+    char *large = malloc(size);
+
+    seat_close(follower);
+    memset(large, 'x', size);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(replica_submit(leader->replica, large, size, on_done, self), 0);
+        replica_flush(leader->replica);
+    }
+    run_until(self, oks_are, count);
+    assert_int_equal(seat_open(follower, false), 0);
+    run_until(self, all_have, count);
+    free(large);
+}
+
+static bool is_replayed(struct seats *self, size_t number)
+{
+    return toy_machine_count(follower_of(self)->machine) >= number;
+}
+
+/* A replay takes as long as it takes; the loop turns meanwhile, and the group goes on. */
+static void test_a_replay_leaves_room_for_the_loop(void **state)
+{
+    struct seats *self = *state;
+    struct seat *leader = start(self);
+    struct seat *follower = follower_of(self);
+    const size_t count = 200;
+
+    submit_numbers(leader, 1, (int)count);
+    run_until(self, all_have, count);
+    for (size_t i = 1; i <= MEMBERS; i++)
+        if (&self->seats[i] != leader)
+            seat_close(&self->seats[i]);
+    seat_open(follower, false);
+    toy_machine_set_slow(follower->machine, 2);
+    self->ticks = 0;
+    run_until(self, is_replayed, count);
+    assert_true(self->ticks >= count / APPLY_TURN_MS);
+    assert_int_equal(toy_machine_largest_transaction(follower->machine) > APPLY_TURN_MS, 0);
+}
+
+/* ---- Founding ------------------------------------------------------------------------------ */
+
+/* Who joins has no vote and no part in the group before it is added: it only waits. */
+static void test_a_joiner_waits(void **state)
+{
+    struct seats *self = *state;
+    struct seat *leader = start(self);
+    struct replica_status status;
+
+    assert_int_equal(seat_open(&self->joiner, false), ERR_NOT_FOUND);
+    toy_machine_destroy(&self->joiner.machine);
+    assert_int_equal(seat_open(&self->joiner, true), 0);
+    submit_numbers(leader, 1, 10);
+    run_until(self, oks_are, 10);
+    read_at(&self->joiner, 4 * ELECTION);
+    run_until(self, reads_are, 1);
+    assert_int_equal(self->late_reads, 1);
+    replica_status(self->joiner.replica, &status);
+    assert_string_equal(status.role, "learner");
+    assert_int_equal(status.term, 0);
+    assert_int_equal(status.last_index, 0);
+    assert_int_equal(status.last_contact_ms, -1);
+    assert_int_equal(submit(&self->joiner, "no"), ERR_NOT_LEADER);
+    seat_close(&self->joiner);
+    assert_int_equal(seat_open(&self->joiner, false), 0);
+    assert_ptr_equal(leader_of(self), leader);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_command_is_applied_by_all),
+        TEST(test_reads_at_followers_see_what_was_acknowledged),
+        TEST(test_status_and_progress),
+        TEST(test_another_leads_and_goes_on),
+        TEST(test_what_is_pending_when_leadership_is_lost),
+        TEST(test_a_read_without_a_majority_is_told_so),
+        TEST(test_leadership_is_handed_over),
+        TEST(test_a_follower_catches_up_from_the_log),
+        TEST(test_a_replay_leaves_room_for_the_loop),
+        TEST(test_a_joiner_waits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
