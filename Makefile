@@ -7,6 +7,7 @@
 #   make asan|ubsan|tsan the programs under a sanitizer: build/pygmy-broker.asan and so on
 #   make fuzz SECONDS=60 each fuzz target so long (needs clang)
 #   make crash           fail each call to the disk in turn, and flip a thousand bits
+#   make sim SEEDS=1-10000  so many runs of simulated replica groups (tests/sim/sim.mk has more)
 #   make bench install clean format
 #
 # Variables:

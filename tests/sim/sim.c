@@ -232,6 +232,7 @@ static void choose_weather(struct sim *self)
     traits->command_bytes_max = fat ? 60000 : 64;
     traits->nemesis_us = (unsigned)sim_between(self, 40000, 500000);
     traits->disk_us_max = (unsigned)sim_between(self, 200, 10000);
+    traits->disk_fail = (unsigned)sim_below(self, 400);
     traits->disk_stall = (unsigned)sim_below(self, 1000);
     traits->net_us_max = (unsigned)sim_between(self, 200, 4000);
 }

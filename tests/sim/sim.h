@@ -67,6 +67,7 @@ struct sim_traits {
     unsigned change_us;   /* between two of the operator's changes of the membership */
     unsigned nemesis_us;  /* between two of the nemesis's, at the mean */
     unsigned disk_us_max; /* of a write */
+    unsigned disk_fail;   /* of a million writes, those that fail, which ends the process */
     unsigned disk_stall;  /* of a million writes, those that take 800 ms */
     unsigned net_us_max;  /* of a message */
 };
@@ -77,6 +78,7 @@ struct sim_counts {
     uint64_t simulated_ms;
     uint64_t elections;
     uint64_t crashes;
+    uint64_t failed_writes; /* each ends a process, which is one of the crashes */
     uint64_t pauses;
     uint64_t partitions;
     uint64_t transfers;

@@ -3,6 +3,7 @@
 #   make sim SEEDS=1-10000   so many runs; SIM_FLAGS="--servers 5" and the like for main.c
 #   make sim-mutations       put in each fault and say which seed or case finds it
 #   make sim-cases           the directed cases
+#   make sim-replay SIM_FLAGS="--seed 7 --trace"   one run, step by step
 #   RAFT_SOURCE=dir          link libraft's core from its source, with its assertions (and SAN=asan)
 
 # These names lead to tests/sim/sim_mutation.c first, which passes them on.
@@ -52,4 +53,7 @@ sim-cases: $(SIM_PROGRAM)
 sim-mutations: $(SIM_PROGRAM)
 	$(Q)$(SIM_PROGRAM) --mutations --seeds 1-1000 --jobs $(SIM_JOBS) $(SIM_FLAGS)
 
-.PHONY: sim sim-cases sim-mutations
+sim-replay: $(SIM_PROGRAM)
+	$(Q)$(SIM_PROGRAM) $(SIM_FLAGS)
+
+.PHONY: sim sim-cases sim-mutations sim-replay

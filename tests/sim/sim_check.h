@@ -32,6 +32,8 @@ void sim_check_send(struct sim *sim, const struct sim_node *node,
 void sim_check_leader(struct sim *sim, const struct sim_node *node, replica_term term);
 void sim_check_commit(struct sim *sim, struct sim_node *node, replica_index commit);
 void sim_check_apply(struct sim *sim, const struct sim_node *node, const struct log_entry *entry);
+/* The entry's checksum, which is reckoned once for all that share the entry. */
+uint32_t sim_check_checksum(const struct sim *sim, const struct shared_entry *entry);
 void sim_check_membership(struct sim *sim, const struct sim_node *node,
                           const struct snapshot_mark *mark);
 void sim_check_installed(struct sim *sim, const struct sim_node *node);

@@ -28,8 +28,9 @@ void sim_command_write(uint8_t *data, size_t size, uint64_t command, unsigned pl
 /* 0 for an entry that is no command. */
 uint64_t sim_command_number(const struct log_entry *entry);
 
-/* Whatever the index: the judge finds one that was left out or applied twice by the chain. */
-void sim_machine_apply(struct sim_machine *self, const struct log_entry *entry);
+/* Whatever the index: the judge finds one that was left out or applied twice by the chain.
+ * @checksum  the entry's */
+void sim_machine_apply(struct sim_machine *self, const struct log_entry *entry, uint32_t checksum);
 /* Hash of all of it. */
 uint64_t sim_machine_digest(const struct sim_machine *self);
 

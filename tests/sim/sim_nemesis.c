@@ -75,7 +75,7 @@ static void come_back(struct sim *sim, struct sim_event *event)
         sim_node_start(sim, event->node);
 }
 
-static void crash_one(struct sim *sim, int slot)
+void sim_nemesis_crash(struct sim *sim, int slot)
 {
     int64_t down_us = sim_below(sim, 2) == 0 ? 200000 : 2500000;
 
@@ -87,13 +87,13 @@ static void crash_one(struct sim *sim, int slot)
 
 static void crash(struct sim *sim)
 {
-    crash_one(sim, some_victim(sim));
+    sim_nemesis_crash(sim, some_victim(sim));
 }
 
 static void power_cut(struct sim *sim)
 {
     for (int i = 0; i < (int)sim->node_count; i++)
-        crash_one(sim, i);
+        sim_nemesis_crash(sim, i);
 }
 
 static void stop_for_a_while(struct sim *sim)
@@ -433,6 +433,7 @@ void sim_nemesis_heal(struct sim *sim)
     calm(sim);
     quick_disks(sim);
     sim->traits.disk_stall = 0;
+    sim->traits.disk_fail = 0;
     if (sim->traits.heal_majority) {
         for (size_t i = 0; i < sim->node_count; i++)
             sim_node_crash(sim, (int)i);

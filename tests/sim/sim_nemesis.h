@@ -12,6 +12,8 @@ struct sim_nemesis *sim_nemesis_new(void);
 void sim_nemesis_destroy(struct sim_nemesis **self_p);
 
 void sim_nemesis_start(struct sim *sim);
+/* End a process; it comes back after a while. */
+void sim_nemesis_crash(struct sim *sim, int slot);
 /* It does no more; what it has begun may still be under way until nothing is paused. */
 void sim_nemesis_stop(struct sim *sim);
 bool sim_nemesis_paused(const struct sim *sim);

@@ -12,6 +12,7 @@
 #include "broker/bus/alloc.h"
 #include "tests/sim/sim_check.h"
 #include "tests/sim/sim_clients.h"
+#include "tests/sim/sim_nemesis.h"
 #include "tests/sim/sim_net.h"
 #include "tests/sim/sim_node_internal.h"
 
@@ -95,6 +96,11 @@ static void disk_done(struct sim *sim, struct sim_event *event)
 
     if (sim_node_deferred(sim, event))
         return;
+    if (!sim->scripted && sim_chance(sim, sim->traits.disk_fail)) {
+        sim->counts.failed_writes++;
+        sim_nemesis_crash(sim, self->slot);
+        return;
+    }
     sim_disk_finish(&self->disk);
     if (kind == DISK_WRITE && !reported) {
         consensus_persisted(self->consensus, sim_node_now_ms(sim, self));
@@ -234,14 +240,14 @@ static bool apply(struct sim *sim, struct sim_node *self)
     if (self->installing)
         return false;
     while (self->machine.index < last && sim->violation[0] == '\0') {
-        const struct shared_entry *entry = sim_log_entry(&self->log, self->machine.index + 1);
+        struct shared_entry *entry = sim_log_entry(&self->log, self->machine.index + 1);
 
         if (entry == NULL) {
             sim_fail(sim, "n%" PRIu64 ": entry %" PRIu64 " is committed and not in the log",
                      self->id, self->machine.index + 1);
             break;
         }
-        sim_machine_apply(&self->machine, &entry->entry);
+        sim_machine_apply(&self->machine, &entry->entry, sim_check_checksum(sim, entry));
         sim_check_apply(sim, self, &entry->entry);
         sim_clients_applied(sim, self, &entry->entry);
     }
