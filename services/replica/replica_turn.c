@@ -88,7 +88,7 @@ static void replica_act(struct replica *self, struct consensus_action *action)
     case CONSENSUS_FETCH:
     case CONSENSUS_INSTALL: break;
     }
-    assert(!"no log is ever cut, so nobody needs a snapshot");
+    assert(false && "no log is ever cut, so nobody needs a snapshot");
 }
 
 void replica_settle(struct replica *self)

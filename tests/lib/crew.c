@@ -316,7 +316,7 @@ uint64_t crew_elect(struct crew *self)
             return id;
         crew_run(self, 1);
     }
-    assert(!"no leader within 10 s");
+    assert(false && "no leader within 10 s");
     return 0;
 }
 
@@ -520,7 +520,7 @@ void crew_converge(struct crew *self, replica_index last)
             return;
         crew_run(self, 1);
     }
-    assert(!"no agreement within 20 s");
+    assert(false && "no agreement within 20 s");
 }
 
 void crew_snapshot(struct crew *self, uint64_t id, unsigned trailing)
