@@ -377,6 +377,54 @@ static void test_entries_that_came_again_are_not_durable_by_their_first_write(vo
     crew_destroy(&crew);
 }
 
+/* The only voter, with a learner that lacks some entries, which it is sent from the disk, once the
+ * voter's new term is durable. */
+static struct crew *crew_with_a_message_from_the_disk(replica_term *term)
+{
+    struct crew *crew = crew_new(1, 1);
+    struct crew_node *node = crew_node(crew, 1);
+    replica_index index;
+
+    crew_run(crew, 1);
+    assert_int_equal(consensus_add(node->consensus, 2, crew_address(2), &index, crew->now_ms), 0);
+    crew_follow(crew, node);
+    crew_converge(crew, index);
+    crew_crash(crew, 2);
+    for (int i = 0; i < 3; i++)
+        crew_submit(crew, 1, "command", &index);
+    crew_run(crew, 1);
+    crew_crash(crew, 1);
+    node->disk_is_stalled = true;
+    crew_start(crew, 1);
+    *term = consensus_term(node->consensus);
+    node->appends_on_disk = 0;
+    crew_refuse(crew, 2, 1, *term, index, 3);
+    return crew;
+}
+
+/* Entries that a message is to take from the disk are the message's only while this node leads: one
+ * that waits, and no longer leads when it may go, stays. */
+static void test_a_message_whose_entries_may_be_others_stays(void **state)
+{
+    replica_term term;
+    struct crew *crew = crew_with_a_message_from_the_disk(&term);
+    (void)state;
+
+    crew_node(crew, 1)->disk_is_stalled = false;
+    crew_run(crew, 1);
+    assert_int_equal(crew_node(crew, 1)->appends_on_disk, 1);
+    crew_destroy(&crew);
+
+    crew = crew_with_a_message_from_the_disk(&term);
+    struct peer_message message = crew_heartbeat(2, 1, term + 1, 1, 1);
+    crew_inject(crew, &message);
+    assert_int_equal(consensus_role(crew_node(crew, 1)->consensus), CONSENSUS_FOLLOWER);
+    crew_node(crew, 1)->disk_is_stalled = false;
+    crew_run(crew, 1);
+    assert_int_equal(crew_node(crew, 1)->appends_on_disk, 0);
+    crew_destroy(&crew);
+}
+
 /* ---- Terms -------------------------------------------------------------------------------------- */
 
 /* Who leads no more is told the term and nothing else: nothing that could be taken for an answer to
@@ -419,6 +467,21 @@ static void test_no_leader_is_known_in_a_new_term(void **state)
     assert_int_equal(consensus_term(crew_node(crew, 1)->consensus), 6);
     assert_int_equal(consensus_leader(crew_node(crew, 1)->consensus), 0);
     assert_int_equal(crew_node(crew, 1)->role.role.leader, 0);
+    crew_destroy(&crew);
+}
+
+/* Whoever says that he leads in the term that this node leads in is not believed. */
+static void test_a_term_has_one_leader(void **state)
+{
+    struct crew *crew = crew_of_none(3);
+    struct crew_node *node = crew_node(crew, 1);
+    (void)state;
+
+    const replica_term term = crew_make_leader(crew, 1);
+    struct peer_message message = crew_append(2, 1, term, 1, 1, term, 5);
+    crew_inject(crew, &message);
+    assert_int_equal(consensus_role(node->consensus), CONSENSUS_LEADER);
+    assert_int_equal(consensus_last_index(node->consensus), 2);
     crew_destroy(&crew);
 }
 
@@ -467,9 +530,37 @@ static void test_nothing_is_done_before_its_time(void **state)
     consensus_tick(consensus, 0);
     crew_follow(crew, crew_node(crew, 1));
     assert_int_equal(consensus_deadline_ms(consensus), due_ms);
-    consensus_tick(consensus, due_ms);
+    struct peer_message message = crew_heartbeat(2, 1, 1, 1, 1);
+    consensus_receive(consensus, &message, 0);
+    crew_follow(crew, crew_node(crew, 1));
+    assert_true(consensus_deadline_ms(consensus) >= due_ms - 1 + CREW_ELECTION_MS);
+    crew_run(crew, due_ms - 1 - crew->now_ms);
+    assert_int_equal(consensus_role(consensus), CONSENSUS_FOLLOWER);
+    consensus_tick(consensus, consensus_deadline_ms(consensus));
     crew_follow(crew, crew_node(crew, 1));
     assert_int_equal(consensus_role(consensus), CONSENSUS_CANDIDATE);
+    crew_destroy(&crew);
+}
+
+/* A leader that is asked too early does not take who has not answered yet for silent, and goes on
+ * sending each entry once. */
+static void test_a_leader_that_is_asked_too_early_waits(void **state)
+{
+    struct crew *crew = crew_new(3, 0);
+    struct crew_seen seen;
+    replica_index index;
+    (void)state;
+
+    struct crew_node *leader = crew_node(crew, crew_elect(crew));
+    crew_run(crew, 50);
+    crew_watch(crew, &seen);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(crew_submit(crew, leader->id, "command", &index), 0);
+        consensus_tick(leader->consensus, crew->now_ms);
+        crew_follow(crew, leader);
+    }
+    assert_int_equal(seen.count[PEER_APPEND], 2 * 4);
+    assert_int_equal(seen.appended, 2 * 4);
     crew_destroy(&crew);
 }
 
@@ -691,10 +782,13 @@ int main(void)
         cmocka_unit_test(test_messages_wait_for_the_term_that_they_speak_of),
         cmocka_unit_test(test_what_is_not_durable_is_not_acknowledged),
         cmocka_unit_test(test_entries_that_came_again_are_not_durable_by_their_first_write),
+        cmocka_unit_test(test_a_message_whose_entries_may_be_others_stays),
         cmocka_unit_test(test_a_message_of_an_old_term_is_answered_with_the_term),
         cmocka_unit_test(test_no_leader_is_known_in_a_new_term),
+        cmocka_unit_test(test_a_term_has_one_leader),
         cmocka_unit_test(test_nonsense_is_dropped),
         cmocka_unit_test(test_nothing_is_done_before_its_time),
+        cmocka_unit_test(test_a_leader_that_is_asked_too_early_waits),
         cmocka_unit_test(test_what_is_not_committed_is_bounded),
         cmocka_unit_test(test_appends_are_cut_to_size),
         cmocka_unit_test(test_entries_in_flight_are_bounded),

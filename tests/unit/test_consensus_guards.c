@@ -170,6 +170,28 @@ static void test_the_first_of_two_memberships_is_kept(void **state)
     crew_destroy(&crew);
 }
 
+/* The same when the message that brings the second says that the first is committed. */
+static void test_the_first_of_two_memberships_is_committed_on_the_way(void **state)
+{
+    struct crew *crew = crew_of_none(3);
+    struct crew_node *node = crew_node(crew, 1);
+    (void)state;
+
+    crew_start(crew, 1);
+    struct peer_message message = crew_append(2, 1, 5, 1, 1, 5, 2);
+    crew_make_membership(&message, 1, 4);
+    crew_inject(crew, &message);
+    message = crew_append(2, 1, 5, 3, 5, 5, 3);
+    crew_make_membership(&message, 2, 5);
+    message.append.commit_index = 4;
+    crew_inject(crew, &message);
+    assert_int_equal(consensus_membership(node->consensus)->count, 5);
+    message = crew_append(3, 1, 6, 5, 5, 6, 1);
+    crew_inject(crew, &message);
+    assert_int_equal(consensus_membership(node->consensus)->count, 4);
+    crew_destroy(&crew);
+}
+
 /* Who refuses a vote before the vote tells its own term when it is the higher one; the core would
  * repeat the asker's, who then asks in vain for ever. */
 static void test_a_refusal_tells_the_higher_term(void **state)
@@ -379,6 +401,7 @@ int main(void)
         cmocka_unit_test(test_a_hint_may_go_too_far_back),
         cmocka_unit_test(test_a_late_tick_leaves_no_time_in_the_past),
         cmocka_unit_test(test_the_first_of_two_memberships_is_kept),
+        cmocka_unit_test(test_the_first_of_two_memberships_is_committed_on_the_way),
         cmocka_unit_test(test_a_refusal_tells_the_higher_term),
         cmocka_unit_test(test_a_candidate_learns_the_higher_term),
         cmocka_unit_test(test_a_leader_that_knows_all_appends_all_the_same),

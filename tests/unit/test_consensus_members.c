@@ -233,6 +233,28 @@ static void test_a_learner_is_promoted_under_load(void **state)
     crew_destroy(&crew);
 }
 
+/* That it had caught up once is not enough when nothing was heard of it since. */
+static void test_a_learner_that_is_gone_again_is_not_promoted(void **state)
+{
+    struct crew *crew = crew_new(3, 1);
+    replica_index index;
+    (void)state;
+
+    const uint64_t leader = crew_elect(crew);
+    struct crew_node *node = crew_node(crew, leader);
+    crew_run(crew, 50);
+    change_surely(crew, leader, ADD, 4);
+    crew_submit(crew, leader, "command", &index);
+    assert_int_equal(change(crew, leader, PROMOTE, 4, &index), ERR_UNAVAILABLE);
+    crew_run(crew, 50); /* now it has caught up */
+    crew_node(crew, 4)->is_cut_off = true;
+    crew_submit(crew, leader, "command", &index);
+    crew_run(crew, 2 * CREW_ELECTION_MS);
+    assert_int_equal(change(crew, leader, PROMOTE, 4, &index), ERR_UNAVAILABLE);
+    assert_int_equal(membership_voters(consensus_membership(node->consensus)), 3);
+    crew_destroy(&crew);
+}
+
 /* A membership that goes with the tail of its log is as if it had never been. */
 static void test_a_change_that_is_not_committed_goes(void **state)
 {
@@ -394,6 +416,7 @@ int main(void)
         cmocka_unit_test(test_changes_that_make_no_sense),
         cmocka_unit_test(test_who_is_down_may_be_removed_and_nothing_else),
         cmocka_unit_test(test_a_learner_is_promoted_under_load),
+        cmocka_unit_test(test_a_learner_that_is_gone_again_is_not_promoted),
         cmocka_unit_test(test_a_change_that_is_not_committed_goes),
         cmocka_unit_test(test_the_history_of_memberships),
         cmocka_unit_test(test_leadership_is_handed_over),

@@ -254,13 +254,35 @@ static void test_an_installation_may_be_cut_short(void **state)
     crew_destroy(&crew);
 }
 
-/* One that is not above the last is refused; the history of memberships is cut with the log, down to
- * the one that the snapshot needs. */
+/* One that is not above the last is refused; one may keep more of the log than there is. */
 static void test_snapshots_rise(void **state)
+{
+    struct crew *crew = crew_new(3, 0);
+    replica_index index;
+    (void)state;
+
+    const uint64_t leader = crew_elect(crew);
+    struct crew_node *node = crew_node(crew, leader);
+    crew_submit(crew, leader, "command", &index);
+    crew_run(crew, 50);
+    crew_snapshot(crew, leader, 1000);
+    assert_int_equal(consensus_term_of(node->consensus, 1), 1);
+    assert_false(consensus_snapshot_taken(node->consensus, &node->disk.snapshot, 0, crew->now_ms));
+    crew_submit(crew, leader, "command", &index);
+    crew_run(crew, 50);
+    crew_snapshot(crew, leader, 1);
+    assert_int_equal(consensus_term_of(node->consensus, index - 1), 0);
+    assert_int_equal(consensus_term_of(node->consensus, index), consensus_term(node->consensus));
+    crew_destroy(&crew);
+}
+
+/* The history of memberships is cut with the log, down to the one that the snapshot needs. */
+static void test_a_snapshot_keeps_its_membership(void **state)
 {
     struct crew *crew = crew_new(3, 0);
     struct membership membership;
     replica_index index;
+    replica_index second;
     replica_index at;
     (void)state;
 
@@ -270,15 +292,16 @@ static void test_snapshots_rise(void **state)
     assert_int_equal(consensus_add(node->consensus, 4, crew_address(4), &index, crew->now_ms), 0);
     crew_follow(crew, node);
     crew_run(crew, 50);
-    crew_submit(crew, leader, "command", &index);
+    assert_int_equal(consensus_add(node->consensus, 5, crew_address(5), &second, crew->now_ms), 0);
+    crew_follow(crew, node);
+    crew_snapshot(crew, leader, 0); /* before the second is committed */
     crew_run(crew, 50);
-    crew_snapshot(crew, leader, 0);
-    assert_int_equal(consensus_term_of(node->consensus, index), consensus_term(node->consensus));
-    assert_int_equal(consensus_term_of(node->consensus, index - 1), 0);
     consensus_membership_at(node->consensus, index, &membership, &at);
-    assert_int_equal(at, index - 1);
+    assert_int_equal(at, index);
     assert_int_equal(membership.count, 4);
-    assert_false(consensus_snapshot_taken(node->consensus, &node->disk.snapshot, 0, crew->now_ms));
+    consensus_membership_at(node->consensus, second, &membership, &at);
+    assert_int_equal(at, second);
+    assert_int_equal(membership.count, 5);
     crew_destroy(&crew);
 }
 
@@ -294,6 +317,7 @@ int main(void)
         cmocka_unit_test(test_an_installation_is_alone),
         cmocka_unit_test(test_an_installation_may_be_cut_short),
         cmocka_unit_test(test_snapshots_rise),
+        cmocka_unit_test(test_a_snapshot_keeps_its_membership),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
