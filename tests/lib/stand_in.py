@@ -28,9 +28,6 @@ def append(path, text):
 
 
 def main():
-    if "--help" in sys.argv:
-        print("  --found")
-        return
     folder = os.path.dirname(sys.argv[sys.argv.index("--config") + 1])
     if os.path.basename(sys.argv[0]) == "pygmy":
         if sys.argv[3] == "import":

@@ -28,8 +28,9 @@ def build(tmp_path):
 
 @pytest.fixture
 def make(make_cluster, build):
-    def make(*flags, up=True, does=None):
-        store = make_cluster(*flags, env={"PYGMY_BUILD": build, "PYGMY_SUFFIX": ""}, up=False)
+    def make(*flags, up=True, does=None, small=True):
+        store = make_cluster(*flags, env={"PYGMY_BUILD": build, "PYGMY_SUFFIX": ""}, up=False,
+                             small=small)
         for name, what in (does or {}).items():
             tell(store, name, what)
         if up:
@@ -123,6 +124,11 @@ def test_up_starts_each_process_and_down_leaves_nothing_behind(make):
     assert nothing_is_left(store)
     assert store.script("status").code == 3
     assert store.script("down").code == 0, "down twice is no error"
+
+
+def test_without_numbers_each_group_has_three_replicas(make):
+    store = make(small=False)
+    assert sorted(store.pids()) == [name for name in FULL_NAMES if name != "bridge-2"]
 
 
 def test_several_bridges_have_neighbouring_ports(make):

@@ -60,7 +60,7 @@ def place_fixture(request):
     def adapt(command):
         command = command.replace("127.0.0.1:8080", f"127.0.0.1:{shop.port_base}")
         command = command.replace("build/pygmy", program("pygmy"))
-        return re.sub(r"scripts/cluster (\w+ [\w-]+)",
+        return re.sub(r"scripts/cluster (\w+ [\w$-]+)",
                       rf"scripts/cluster \1 --dir {shop.dir} --port-base {shop.port_base}", command)
 
     return dict(shop.env, PYGMY_CONFIG=shop.config), adapt
