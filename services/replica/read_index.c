@@ -91,7 +91,7 @@ static void send_to(struct read_index *self, const struct read_index_view *view,
     message->start_id = view->start_id;
     message->to = to;
     message->term = view->term;
-    self->sink.send(self->sink.arg, message);
+    (*self->sink.send)(self->sink.arg, message);
 }
 
 /* Reads up to @ticket are confirmed; what is said twice is heard once. */
