@@ -48,18 +48,35 @@ static void replica_fill(struct replica *self, struct peer_message *message)
     message->append.count = filling.count;
 }
 
-void replica_send(struct replica *self, struct peer_message *message)
+/* Whether a member has not been heard for as long as makes others stand for election. */
+static bool replica_is_silent(const struct replica *self, uint64_t id)
+{
+    replica_index match_index;
+    int64_t silence_ms;
+
+    return replica_progress(self, id, &match_index, &silence_ms) &&
+           (silence_ms < 0 || silence_ms > self->election_ms);
+}
+
+/* What begins at the same place and carries nothing: a heartbeat. */
+static void replica_empty(struct peer_message *message)
+{
+    struct peer_message empty = *message;
+
+    empty.append.count = 0;
+    empty.append.entries = NULL;
+    peer_message_close(message);
+    *message = empty;
+}
+
+static void replica_send_append(struct replica *self, struct peer_message *message)
 {
     struct peer_message rest;
 
-    if (self->link == NULL) {
-        peer_message_close(message);
-        return;
-    }
-    if (message->kind != PEER_APPEND) {
-        peer_link_send(self->link, message);
-        return;
-    }
+    /* The core offers a member that is down all that it lacks, with every heartbeat: it is not read
+     * from the disk before the member is there to take it. */
+    if (message->append.count > 0 && replica_is_silent(self, message->to))
+        replica_empty(message);
     if (message->append.count > 0 && message->append.entries == NULL)
         replica_fill(self, message);
     while (consensus_split_append(message, &rest)) {
@@ -67,6 +84,16 @@ void replica_send(struct replica *self, struct peer_message *message)
         *message = rest;
     }
     peer_link_send(self->link, message);
+}
+
+void replica_send(struct replica *self, struct peer_message *message)
+{
+    if (self->link == NULL)
+        peer_message_close(message);
+    else if (message->kind == PEER_APPEND)
+        replica_send_append(self, message);
+    else
+        peer_link_send(self->link, message);
 }
 
 int replica_transfer(struct replica *self, uint64_t id)
