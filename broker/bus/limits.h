@@ -228,6 +228,9 @@
 /* Import operations under way: enough to hide a round trip, few enough that other writes get
  * their turn between them. */
 #define IMPORT_IN_FLIGHT_MAX 4
+/* Rows that `pygmy import` puts into one: 500 hold the loop of each replica for 15 ms, and for three
+ * times that where three of them share a processor, which is time without heartbeats. */
+#define IMPORT_ROWS_EACH 100
 /* Items whose ids `pygmy bench` collects to choose among. */
 #define BENCH_ITEMS_MAX 1000000
 /* How long `pygmy status` waits for each process. */

@@ -1,7 +1,7 @@
 /* pygmy import: a CSV file into the catalog.
  *
  * The file is checked as a whole before anything is sent. Its rows then go as
- * entries of at most IMPORT_ROWS_MAX rows, each all or nothing, each with a key
+ * entries of at most IMPORT_ROWS_EACH rows, each all or nothing, each with a key
  * of its own: KEY:1, KEY:2, and so on. The first goes alone: what is wrong with
  * the whole file (no price for new items, no secret) is found before anything
  * is changed. A run that ends early is completed by another, because rows that
@@ -59,7 +59,7 @@ static size_t import_fit(const struct import *self, size_t first)
 {
     size_t bytes = 0;
     size_t count = 0;
-    while (first + count < self->file.row_count && count < IMPORT_ROWS_MAX) {
+    while (first + count < self->file.row_count && count < IMPORT_ROWS_EACH) {
         const json_t *row = json_array_get(self->file.rows, first + count);
         bytes += json_dumpb(row, NULL, 0, JSON_COMPACT) + 1;
         if (bytes > IMPORT_BYTES_MAX && count > 0)
