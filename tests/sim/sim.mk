@@ -4,6 +4,7 @@
 #   make sim-mutations       put in each fault and say which seed or case finds it
 #   make sim-cases           the directed cases
 #   make sim-replay SIM_FLAGS="--seed 7 --trace"   one run, step by step
+#   make driver-tests        the unit tests of the driver alone
 #   RAFT_SOURCE=dir          link libraft's core from its source, with its assertions (and SAN=asan)
 
 # These names lead to tests/sim/sim_mutation.c first, which passes them on.
@@ -43,8 +44,17 @@ $(SIM_PROGRAM): $(O)/obj/tests/sim/main.o $(SIM_OBJECTS) $(RAFT_OBJECTS) $(call 
 	$(Q)$(LINK) $(SIM_LINK) -o $@ $< $(call link,replica) $(MODULE_LIBS) -lm
 
 # A few hundred seeds, the cases and some of the mutations are a unit test.
-$(O)/tests/test_sim: $(SIM_OBJECTS)
+$(O)/tests/test_sim: $(SIM_OBJECTS) $(RAFT_OBJECTS)
 $(O)/tests/test_sim: LINK += $(SIM_LINK)
+
+# What tests the driver alone, so that it may be run beside libraft's own assertions, too.
+DRIVER_TESTS = $(filter $(O)/tests/test_consensus% $(O)/tests/test_raft_guard,$(UNIT_TESTS))
+ifneq ($(RAFT_SOURCE),)
+$(DRIVER_TESTS): $(RAFT_OBJECTS)
+$(DRIVER_TESTS): LINK += $(RAFT_OBJECTS)
+endif
+driver-tests: $(DRIVER_TESTS)
+	$(Q)for program in $(DRIVER_TESTS); do $$program || exit 1; done
 
 sim: $(SIM_PROGRAM)
 	$(Q)$(SIM_PROGRAM) --cases $(SIM_FLAGS) && $(SIM_PROGRAM) --seeds $(SEEDS) --jobs $(SIM_JOBS) $(SIM_FLAGS)
@@ -56,4 +66,4 @@ sim-mutations: $(SIM_PROGRAM)
 sim-replay: $(SIM_PROGRAM)
 	$(Q)$(SIM_PROGRAM) $(SIM_FLAGS)
 
-.PHONY: sim sim-cases sim-mutations sim-replay
+.PHONY: driver-tests sim sim-cases sim-mutations sim-replay
