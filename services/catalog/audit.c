@@ -29,6 +29,12 @@ struct audit *audit_new(const char *path, struct log *log)
     return self;
 }
 
+void audit_reset(struct audit *self)
+{
+    sql_close(&self->sql);
+    self->under_way = false;
+}
+
 void audit_destroy(struct audit **self_p)
 {
     struct audit *self = *self_p;

@@ -27,6 +27,8 @@ struct audit_result {
 
 /* @path  of the state's file, open elsewhere in this process; copied. Nothing is opened yet. */
 struct audit *audit_new(const char *path, struct log *log);
+/* Let go of the file, and of what is under way: the next audit opens what then stands there. */
+void audit_reset(struct audit *self);
 /* Accepts NULL. */
 void audit_destroy(struct audit **self_p);
 

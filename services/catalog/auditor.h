@@ -22,6 +22,9 @@ typedef void auditor_done_fn(void *arg, int code, const struct audit_result *res
  * @metrics     gets pygmy_stock_invariant_violations_total; may be NULL */
 struct auditor *auditor_new(zloop_t *loop, const char *path, struct log *log,
                             struct metrics *metrics);
+/* Another file is about to stand at the path: let go of this one. Those who wait are told of an audit
+ * of the other one, which holds what they have seen, and more. */
+void auditor_reset(struct auditor *self);
 /* Accepts NULL. */
 void auditor_destroy(struct auditor **self_p);
 

@@ -25,6 +25,8 @@ struct machine {
     struct log *log; /* not owned */
     char *path;      /* of the state's file */
     struct state *state;
+    machine_closing_fn *closing; /* NULL: nobody has connections */
+    void *closing_arg;
     struct metric *items;
     struct metric *keys;
     struct metric *unsettled;
@@ -69,6 +71,12 @@ void machine_destroy(struct machine **self_p)
     free(self->path);
     free(self);
     *self_p = NULL;
+}
+
+void machine_on_closing(struct machine *self, machine_closing_fn *closing, void *arg)
+{
+    self->closing = closing;
+    self->closing_arg = arg;
 }
 
 struct state *machine_state(struct machine *self)
@@ -191,6 +199,17 @@ static int machine_open(void *arg, const char *path, char **error)
     return OK;
 }
 
+static void machine_close(void *arg)
+{
+    struct machine *self = arg;
+    assert(self->state != NULL);
+    if (self->closing != NULL)
+        self->closing(self->closing_arg);
+    state_close(&self->state);
+    free(self->path);
+    self->path = NULL;
+}
+
 static replica_index machine_applied(void *arg)
 {
     return state_index(((struct machine *)arg)->state);
@@ -228,6 +247,7 @@ void machine_interface(struct machine *self, struct replica_machine *interface)
     *interface = (struct replica_machine){
         .self = self,
         .open = machine_open,
+        .close = machine_close,
         .applied = machine_applied,
         .begin = machine_begin,
         .commit = machine_commit,

@@ -27,7 +27,13 @@ void machine_destroy(struct machine **self_p);
  * would be to hold another state than the others. */
 void machine_interface(struct machine *self, struct replica_machine *interface);
 
-/* NULL before it is opened. */
+/* The tables are about to be closed, and another file may take their place: whoever has connections of
+ * his own to that file closes them now. SQLite removes what stands beside a file by its name when the
+ * last connection goes, and that would be what belongs to the other one. */
+typedef void machine_closing_fn(void *arg);
+void machine_on_closing(struct machine *self, machine_closing_fn *closing, void *arg);
+
+/* NULL while it is closed. Another one after it was closed and opened again: not to be kept. */
 struct state *machine_state(struct machine *self);
 const char *machine_path(const struct machine *self);
 

@@ -196,13 +196,20 @@ static void *catalog_open(struct node *node, struct replica_machine *machine)
     return self;
 }
 
+static void catalog_closing(void *arg)
+{
+    struct catalog *self = arg;
+    auditor_reset(self->auditor);
+}
+
 static void catalog_started(void *arg)
 {
     struct catalog *self = arg;
     self->auditor = auditor_new(node_loop(self->node), machine_path(self->machine),
                                 node_log(self->node), node_metrics(self->node));
-    self->upkeep = upkeep_new(node_loop(self->node), node_replica(self->node),
-                              machine_state(self->machine), node_log(self->node));
+    self->upkeep = upkeep_new(node_loop(self->node), node_replica(self->node), self->machine,
+                              node_log(self->node));
+    machine_on_closing(self->machine, catalog_closing, self);
 }
 
 static void catalog_status(void *arg, json_t *status)

@@ -13,9 +13,13 @@
 #include "broker/bus/err.h"
 #include "broker/bus/limits.h"
 #include "services/replica/fatal.h"
+#include "services/replica/state_file.h"
 
 /* Somebody else may look into the file and hold a lock for a moment: rather stall than end. */
-#define SQL_BUSY_MS           1000
+#define SQL_BUSY_MS 1000
+
+/* Of the schema below, and of what its rows mean. */
+#define SQL_SCHEMA_VERSION    1
 
 #define TEXT_OF(number)       #number
 #define TEXT_OF_VALUE(number) TEXT_OF(number)
@@ -41,35 +45,33 @@ static const char sql_settings[] = "PRAGMA journal_mode = WAL;"
  * where it counts: item_due holds only what its rule should act on, record_open only what waits to
  * be settled or closed. */
 static const char sql_schema[] =
-    "BEGIN;"
-    "CREATE TABLE IF NOT EXISTS meta (id INTEGER PRIMARY KEY CHECK (id = 1),"
+    "CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1),"
     " applied INTEGER NOT NULL, log_time_ms INTEGER NOT NULL) STRICT;"
-    "INSERT OR IGNORE INTO meta VALUES (1, 0, 0);"
-    "CREATE TABLE IF NOT EXISTS item (id INTEGER PRIMARY KEY, present INTEGER NOT NULL,"
+    "INSERT INTO meta VALUES (1, 0, 0);"
+    "CREATE TABLE item (id INTEGER PRIMARY KEY, present INTEGER NOT NULL,"
     " price_cents INTEGER NOT NULL, stock INTEGER NOT NULL, initial INTEGER NOT NULL,"
     " moved INTEGER NOT NULL, sold INTEGER NOT NULL, version INTEGER NOT NULL, due_ms INTEGER,"
     " threshold INTEGER, amount INTEGER, period_ms INTEGER, year INTEGER, currency TEXT NOT NULL,"
     " isbn TEXT NOT NULL, topic TEXT NOT NULL, topic_folded TEXT NOT NULL, title TEXT NOT NULL,"
     " title_folded TEXT NOT NULL, authors TEXT NOT NULL) STRICT;"
-    "CREATE INDEX IF NOT EXISTS item_present ON item (id) WHERE present = 1;"
-    "CREATE INDEX IF NOT EXISTS item_title ON item (title_folded, id) WHERE present = 1;"
-    "CREATE INDEX IF NOT EXISTS item_topic ON item (topic_folded, id) WHERE present = 1;"
-    "CREATE INDEX IF NOT EXISTS item_due ON item (due_ms, id)"
+    "CREATE INDEX item_present ON item (id) WHERE present = 1;"
+    "CREATE INDEX item_title ON item (title_folded, id) WHERE present = 1;"
+    "CREATE INDEX item_topic ON item (topic_folded, id) WHERE present = 1;"
+    "CREATE INDEX item_due ON item (due_ms, id)"
     " WHERE threshold IS NOT NULL AND stock <= threshold;"
-    "CREATE TABLE IF NOT EXISTS topic (name TEXT NOT NULL PRIMARY KEY, folded TEXT NOT NULL,"
+    "CREATE TABLE topic (name TEXT NOT NULL PRIMARY KEY, folded TEXT NOT NULL,"
     " items INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS movement (item INTEGER NOT NULL, log_index INTEGER NOT NULL,"
+    "CREATE TABLE movement (item INTEGER NOT NULL, log_index INTEGER NOT NULL,"
     " change INTEGER NOT NULL, reason TEXT NOT NULL, wall_ms INTEGER NOT NULL,"
     " PRIMARY KEY (item, log_index)) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS record (key TEXT NOT NULL UNIQUE, state INTEGER NOT NULL,"
+    "CREATE TABLE record (key TEXT NOT NULL UNIQUE, state INTEGER NOT NULL,"
     " stamp INTEGER NOT NULL, touched_ms INTEGER NOT NULL, open_ms INTEGER, code INTEGER NOT NULL,"
     " content BLOB NOT NULL, answer TEXT NOT NULL) STRICT;"
-    "CREATE INDEX IF NOT EXISTS record_open ON record (state, open_ms) WHERE open_ms IS NOT NULL;"
-    "CREATE INDEX IF NOT EXISTS record_touched ON record (touched_ms) WHERE open_ms IS NULL;"
-    "CREATE VIRTUAL TABLE IF NOT EXISTS item_search USING fts5 (title, authors, topic,"
+    "CREATE INDEX record_open ON record (state, open_ms) WHERE open_ms IS NOT NULL;"
+    "CREATE INDEX record_touched ON record (touched_ms) WHERE open_ms IS NULL;"
+    "CREATE VIRTUAL TABLE item_search USING fts5 (title, authors, topic,"
     " content = 'item', content_rowid = 'id', columnsize = 0, prefix = '2 3',"
-    " tokenize = \"unicode61 remove_diacritics 2\");"
-    "COMMIT;";
+    " tokenize = \"unicode61 remove_diacritics 2\");";
 
 /* The end: what is half applied must never be seen. */
 static _Noreturn void sql_die(struct sql *self, const char *statement)
@@ -81,15 +83,6 @@ static _Noreturn void sql_die(struct sql *self, const char *statement)
     _exit(FATAL_EXIT_STATUS);
 }
 
-static int sql_failed(struct sql *self, const char *path, char **error)
-{
-    int code = sqlite3_errcode(self->database);
-    char *text = sqlite3_mprintf("%s: %s", path, sqlite3_errmsg(self->database));
-    *error = alloc_copy(text, strlen(text));
-    sqlite3_free(text);
-    return code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? ERR_CORRUPT : ERR_STORAGE;
-}
-
 static int sql_connect(const char *path, int flags, struct log *log, struct sql **self_p,
                        char **error)
 {
@@ -98,7 +91,7 @@ static int sql_connect(const char *path, int flags, struct log *log, struct sql 
     if (sqlite3_open_v2(path, &self->database, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK ||
         sqlite3_busy_timeout(self->database, SQL_BUSY_MS) != SQLITE_OK ||
         sqlite3_exec(self->database, sql_settings, NULL, NULL, NULL) != SQLITE_OK) {
-        int code = sql_failed(self, path, error);
+        int code = state_file_failed(self->database, path, error);
         sql_close(&self);
         return code;
     }
@@ -112,8 +105,8 @@ int sql_open(const char *path, struct log *log, struct sql **self_p, char **erro
     int code = sql_connect(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, log, &self, error);
     if (code != OK)
         return code;
-    if (sqlite3_exec(self->database, sql_schema, NULL, NULL, NULL) != SQLITE_OK) {
-        code = sql_failed(self, path, error);
+    code = state_file_prepare(self->database, path, sql_schema, SQL_SCHEMA_VERSION, error);
+    if (code != OK) {
         sql_close(&self);
         return code;
     }
@@ -128,7 +121,7 @@ int sql_open_reader(const char *path, struct log *log, struct sql **self_p, char
     if (code != OK)
         return code;
     if (sqlite3_exec(self->database, "PRAGMA query_only = ON", NULL, NULL, NULL) != SQLITE_OK) {
-        code = sql_failed(self, path, error);
+        code = state_file_failed(self->database, path, error);
         sql_close(&self);
         return code;
     }
@@ -143,7 +136,8 @@ void sql_close(struct sql **self_p)
         return;
     for (size_t i = 0; i < SQL_NAMES; i++)
         sqlite3_finalize(self->statements[i]);
-    (void)sqlite3_close(self->database);
+    int code = sqlite3_close(self->database);
+    assert(code == SQLITE_OK); /* else it would live on, beside the file that comes next */
     free(self);
     *self_p = NULL;
 }

@@ -112,7 +112,7 @@ struct sql;
 /* Open the file at @path, with empty tables if it is absent. @log gets the last words on a failure,
  * or is NULL.
  *
- * Returns 0, or ERR_STORAGE, ERR_CORRUPT with a sentence in @error that is the caller's. */
+ * Returns 0, or ERR_STORAGE, ERR_CORRUPT, ERR_VERSION with a sentence in @error that is the caller's. */
 int sql_open(const char *path, struct log *log, struct sql **self_p, char **error);
 /* A second connection to the same file, which can only read; the same codes. */
 int sql_open_reader(const char *path, struct log *log, struct sql **self_p, char **error);

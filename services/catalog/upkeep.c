@@ -15,7 +15,7 @@
 struct upkeep {
     zloop_t *loop;
     struct replica *replica;
-    struct state *state;
+    struct machine *machine;
     struct log *log;
     int timer;
     bool under_way; /* a command was submitted and not yet called back */
@@ -57,7 +57,7 @@ static int upkeep_on_timer(zloop_t *loop, int timer, void *arg)
 
     if (self->under_way || !replica_is_leader(self->replica))
         return 0;
-    if (upkeep_command(self->state, replica_log_time_ms(self->replica), &bytes)) {
+    if (upkeep_command(machine_state(self->machine), replica_log_time_ms(self->replica), &bytes)) {
         self->under_way =
             replica_submit(self->replica, bytes.data, bytes.size, upkeep_done, self) == OK;
         replica_flush(self->replica);
@@ -66,13 +66,13 @@ static int upkeep_on_timer(zloop_t *loop, int timer, void *arg)
     return 0;
 }
 
-struct upkeep *upkeep_new(zloop_t *loop, struct replica *replica, struct state *state,
+struct upkeep *upkeep_new(zloop_t *loop, struct replica *replica, struct machine *machine,
                           struct log *log)
 {
     struct upkeep *self = alloc_zero(sizeof *self);
     self->loop = loop;
     self->replica = replica;
-    self->state = state;
+    self->machine = machine;
     self->log = log;
     self->timer = zloop_timer(loop, RESTOCK_CHECK_MS, 0, upkeep_on_timer, self);
     return self;

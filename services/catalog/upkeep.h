@@ -11,13 +11,14 @@
 
 #include "broker/bus/bytes.h"
 #include "broker/bus/log.h"
-#include "services/catalog/state.h"
+#include "services/catalog/machine.h"
 #include "services/replica/replica.h"
 
 struct upkeep;
 
-/* Look each RESTOCK_CHECK_MS. All is borrowed and must outlive this. */
-struct upkeep *upkeep_new(zloop_t *loop, struct replica *replica, struct state *state,
+/* Look each RESTOCK_CHECK_MS, and act if the replica leads then. All is borrowed and must outlive
+ * this. */
+struct upkeep *upkeep_new(zloop_t *loop, struct replica *replica, struct machine *machine,
                           struct log *log);
 /* The replica must not call back any more. Accepts NULL. */
 void upkeep_destroy(struct upkeep **self_p);

@@ -18,6 +18,13 @@ static int machine_open(void *arg, const char *path, char **error)
     return orders_open(path, self->log, &self->orders, error);
 }
 
+static void machine_end(void *arg)
+{
+    struct machine *self = arg;
+
+    orders_close(&self->orders);
+}
+
 static replica_index machine_applied(void *arg)
 {
     struct machine *self = arg;
@@ -98,6 +105,7 @@ void machine_init(struct machine *self, struct log *log, machine_lead_fn *lead, 
     *replica = (struct replica_machine){
         .self = self,
         .open = machine_open,
+        .close = machine_end,
         .applied = machine_applied,
         .begin = machine_begin,
         .commit = machine_commit,

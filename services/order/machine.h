@@ -26,7 +26,7 @@ struct machine_result {
 typedef void machine_lead_fn(void *arg, bool leader);
 
 struct machine {
-    struct orders *orders; /* NULL until the replica has opened it */
+    struct orders *orders; /* NULL while it is closed; another one when it is opened again */
     struct log *log;
     machine_lead_fn *lead;
     void *arg;

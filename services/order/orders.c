@@ -16,27 +16,32 @@
 #include "broker/bus/alloc.h"
 #include "broker/bus/err.h"
 #include "services/replica/fatal.h"
+#include "services/replica/state_file.h"
+
+/* Of the schema below, and of what its rows mean. */
+#define SCHEMA_VERSION 1
 
 static const char settings[] = "PRAGMA journal_mode = WAL;"
                                "PRAGMA synchronous = OFF;"
                                "PRAGMA temp_store = MEMORY;";
 
 static const char schema[] =
-    "CREATE TABLE IF NOT EXISTS counters ("
+    "CREATE TABLE counters ("
     "  id INTEGER PRIMARY KEY CHECK (id = 1),"
     "  applied INTEGER NOT NULL, last_number INTEGER NOT NULL, active INTEGER NOT NULL);"
-    "INSERT OR IGNORE INTO counters VALUES (1, 0, 0, 0);"
-    "CREATE TABLE IF NOT EXISTS orders ("
+    "INSERT INTO counters VALUES (1, 0, 0, 0);"
+    "CREATE TABLE orders ("
     "  number INTEGER PRIMARY KEY, state INTEGER NOT NULL, key TEXT NOT NULL UNIQUE,"
     "  stamp INTEGER NOT NULL, content BLOB NOT NULL, granted BLOB NOT NULL,"
     "  created_ms INTEGER NOT NULL, cancel_key TEXT UNIQUE, cancel_stamp INTEGER NOT NULL,"
     "  cancelled_ms INTEGER NOT NULL);"
-    "CREATE INDEX IF NOT EXISTS cancelling ON orders (number) WHERE state = 1;"
-    "CREATE TABLE IF NOT EXISTS sold (id INTEGER PRIMARY KEY, quantity INTEGER NOT NULL);";
+    "CREATE INDEX cancelling ON orders (number) WHERE state = 1;"
+    "CREATE TABLE sold (id INTEGER PRIMARY KEY, quantity INTEGER NOT NULL);";
 
 enum statement {
     BEGIN,
     COMMIT,
+    COUNTERS,
     COUNT,
     INSERT,
     CANCEL,
@@ -58,6 +63,7 @@ enum statement {
 static const char *const statement_sql[STATEMENTS] = {
     [BEGIN] = "BEGIN",
     [COMMIT] = "COMMIT",
+    [COUNTERS] = "SELECT applied, last_number, active FROM counters",
     [COUNT] = "UPDATE counters SET applied = ?, last_number = ?, active = ?",
     [INSERT] = "INSERT INTO orders (" COLUMNS ") VALUES (?, 0, ?, ?, ?, ?, ?, NULL, 0, 0)",
     [CANCEL] = "UPDATE orders SET state = 1, cancel_key = ?2, cancel_stamp = ?3 WHERE number = ?1",
@@ -156,38 +162,34 @@ static void orders_run(struct orders *self, enum statement which)
 
 /* ---- Life ---------------------------------------------------------------- */
 
-static int64_t orders_read_number(sqlite3 *db, const char *sql)
+static int orders_connect(struct orders *self, const char *path, char **error)
 {
-    sqlite3_stmt *statement = NULL;
-    int64_t value = -1;
-
-    if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK &&
-        sqlite3_step(statement) == SQLITE_ROW)
-        value = sqlite3_column_int64(statement, 0);
-    sqlite3_finalize(statement);
-    return value;
+    if (sqlite3_open_v2(path, &self->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) !=
+            SQLITE_OK ||
+        sqlite3_exec(self->db, settings, NULL, NULL, NULL) != SQLITE_OK)
+        return state_file_failed(self->db, path, error);
+    return state_file_prepare(self->db, path, schema, SCHEMA_VERSION, error);
 }
 
-static int orders_prepare(struct orders *self)
+static int orders_prepare(struct orders *self, const char *path, char **error)
 {
     for (int i = 0; i < STATEMENTS; i++)
         if (sqlite3_prepare_v3(self->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
                                &self->statements[i], NULL) != SQLITE_OK)
-            return ERR_STORAGE;
+            return state_file_failed(self->db, path, error);
     return OK;
 }
 
-static int orders_set_up(struct orders *self, const char *path)
+/* What is kept in memory. */
+static void orders_load(struct orders *self)
 {
-    if (sqlite3_open_v2(path, &self->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) !=
-            SQLITE_OK ||
-        sqlite3_exec(self->db, settings, NULL, NULL, NULL) != SQLITE_OK ||
-        sqlite3_exec(self->db, schema, NULL, NULL, NULL) != SQLITE_OK)
-        return ERR_STORAGE;
-    self->applied = (uint64_t)orders_read_number(self->db, "SELECT applied FROM counters");
-    self->last_number = (uint64_t)orders_read_number(self->db, "SELECT last_number FROM counters");
-    self->active = (uint64_t)orders_read_number(self->db, "SELECT active FROM counters");
-    return orders_prepare(self);
+    bool row = orders_row(self, COUNTERS);
+
+    orders_expect(self, row);
+    self->applied = (uint64_t)sqlite3_column_int64(self->statements[COUNTERS], 0);
+    self->last_number = (uint64_t)sqlite3_column_int64(self->statements[COUNTERS], 1);
+    self->active = (uint64_t)sqlite3_column_int64(self->statements[COUNTERS], 2);
+    orders_reset(self, COUNTERS);
 }
 
 int orders_open(const char *path, struct log *log, struct orders **self_p, char **error)
@@ -196,15 +198,14 @@ int orders_open(const char *path, struct log *log, struct orders **self_p, char 
     int code;
 
     self->log = log;
-    code = orders_set_up(self, path);
+    code = orders_connect(self, path, error);
+    if (code == OK)
+        code = orders_prepare(self, path, error);
     if (code != OK) {
-        char *text = sqlite3_mprintf("%s: %s", path, sqlite3_errmsg(self->db));
-
-        *error = alloc_copy(text, strlen(text));
-        sqlite3_free(text);
         orders_close(&self);
         return code;
     }
+    orders_load(self);
     *self_p = self;
     return OK;
 }
@@ -212,13 +213,15 @@ int orders_open(const char *path, struct log *log, struct orders **self_p, char 
 void orders_close(struct orders **self_p)
 {
     struct orders *self = *self_p;
+    int code;
 
     *self_p = NULL;
     if (self == NULL)
         return;
     for (int i = 0; i < STATEMENTS; i++)
         sqlite3_finalize(self->statements[i]);
-    sqlite3_close(self->db);
+    code = sqlite3_close(self->db);
+    assert(code == SQLITE_OK); /* else it would live on, beside the file that comes next */
     free(self);
 }
 

@@ -52,8 +52,8 @@ void order_close(struct order *self);
 /* "active", "cancelling", "cancelled" */
 const char *order_state_name(enum order_state state);
 
-/* Open the tables at @path, or make them, empty. Returns 0 or ERR_STORAGE, with a sentence in *error,
- * the caller's to free(). */
+/* Open the tables at @path, or make them, empty, where there is no file. Returns 0, ERR_STORAGE,
+ * ERR_CORRUPT or ERR_VERSION, with a sentence in *error, the caller's to free(). */
 int orders_open(const char *path, struct log *log, struct orders **self_p, char **error);
 void orders_close(struct orders **self_p);
 

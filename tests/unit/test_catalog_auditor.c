@@ -115,6 +115,18 @@ static void test_waiters_are_bounded(void **state)
     assert_int_equal(auditor_ask(told->auditor, on_audit, told), OK);
 }
 
+/* When another file takes the place of the one under audit, who waits is told of the other one. */
+static void test_who_waits_is_told_of_the_file_that_comes(void **state)
+{
+    struct told *told = *state;
+    assert_int_equal(auditor_ask(told->auditor, on_audit, told), OK);
+    auditor_reset(told->auditor);
+    add_item(told->driver, 2, 5);
+    run_until_told(told, 1);
+    assert_int_equal(told->code, OK);
+    assert_int_equal(told->last, 2);
+}
+
 /* Who still waits when the auditor goes is told so. */
 static void test_who_waits_at_the_end_is_told(void **state)
 {
@@ -134,6 +146,7 @@ int main(void)
         TEST(test_an_audit_is_told_from_the_loop),
         TEST(test_a_later_question_gets_a_later_audit),
         TEST(test_waiters_are_bounded),
+        TEST(test_who_waits_is_told_of_the_file_that_comes),
         TEST(test_who_waits_at_the_end_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include "services/catalog/audit.h"
+#include "tests/unit/database_copy.h"
 
 /* A little of everything; the log of it is the driver's. */
 static void write_history(struct driver *driver)
@@ -108,6 +109,139 @@ static void test_a_machine_goes_on_from_any_index(void **state)
     }
     free(expected);
     driver_destroy(one);
+}
+
+/* Let a copy of @from's file, as it is now, take the place of @driver's, as a snapshot does at run
+ * time. */
+static void install(struct driver *driver, const struct driver *from)
+{
+    char *error = NULL;
+    driver->interface.close(driver->interface.self);
+    assert_null(machine_state(driver->machine));
+    database_remove(driver->path);
+    database_copy(from->path, driver->path);
+    assert_int_equal(driver->interface.open(driver->interface.self, driver->path, &error), OK);
+    driver->index = from->index;
+    driver->now_ms = from->now_ms;
+}
+
+static void expect_same_totals(struct driver *one, struct driver *other)
+{
+    const struct state_totals *a = state_totals(driver_state(one));
+    const struct state_totals *b = state_totals(driver_state(other));
+    assert_int_equal(a->items, b->items);
+    assert_int_equal(a->topics, b->topics);
+    assert_int_equal(a->records, b->records);
+    assert_int_equal(a->unsettled, b->unsettled);
+    assert_int_equal(a->unclosed, b->unclosed);
+}
+
+/* The same write to both: the same answer. */
+static void expect_same_answer(struct driver *one, struct driver *other, const char *write)
+{
+    char *a = take_text(driver_write(one, "%s", write));
+    char *b = take_text(driver_write(other, "%s", write));
+    assert_string_equal(a, b);
+    free(a);
+    free(b);
+}
+
+/* A machine that had another past goes on from another one's file just as that one does: it keeps
+ * nothing of its own, neither rows nor sums, and answers the same. */
+static void test_a_machine_goes_on_from_another_ones_file(void **state)
+{
+    static const char *const writes[] = {
+        "{'op':'reserve','key':'buy-29','stamp':0,'lines':[{'id':10,'quantity':2}]}",
+        "{'op':'reserve','key':'x','stamp':400000000,'lines':[{'id':11,'quantity':2}]}",
+        "{'op':'item_add','key':'y','stamp':400000000,'id':77,'title':'New','topic':'t',"
+        "'price_cents':1,'stock':3}",
+        "{'op':'settle','keys':['x','buy-1']}",
+        "{'op':'stock','key':'z','stamp':400000000,'id':12,'change':-1,'reason':'r'}",
+    };
+    struct driver *one = driver_new(), *other = driver_new();
+    (void)state;
+    write_history(one);
+    for (int i = 1; i <= 3; i++)
+        add_item(other, 1000 + i, 5);
+    expect(reserve(other, "own", 1, "[{'id':1001,'quantity':1}]"), OK);
+    install(other, one);
+    assert_int_equal(other->interface.applied(other->interface.self), one->index);
+    expect_same_totals(one, other);
+    assert_int_equal(stock_of(other, 1001), -1);
+    for (size_t i = 0; i < sizeof writes / sizeof writes[0]; i++)
+        expect_same_answer(one, other, writes[i]);
+    tick(one, one->now_ms + 3 * DAY_MS); /* whereupon all of what may be forgotten is */
+    tick(other, other->now_ms + 3 * DAY_MS);
+    expect_same_totals(one, other);
+    char *a = driver_dump(one), *b = driver_dump(other);
+    assert_string_equal(a, b);
+    free(a);
+    free(b);
+    driver_destroy(one);
+    driver_destroy(other);
+}
+
+struct reader {
+    struct driver *driver;
+    struct audit *audit;
+    int told;
+};
+
+static void on_closing(void *arg)
+{
+    struct reader *reader = arg;
+    assert_non_null(driver_state(reader->driver));
+    audit_reset(reader->audit);
+    reader->told++;
+}
+
+/* Who reads the file through a connection of his own is told before it goes, so that he never reads
+ * one file while the machine writes another; an audit that was under way is begun anew. */
+static void test_readers_let_go_of_a_file_before_it_is_replaced(void **state)
+{
+    struct driver *one = driver_new(), *other = driver_new();
+    struct reader reader = {.driver = other, .audit = audit_new(other->path, NULL)};
+    struct audit_result result;
+    (void)state;
+    machine_on_closing(other->machine, on_closing, &reader);
+    add_item(other, 1, 1);
+    for (int i = 1; i <= 5; i++)
+        add_item(one, i, 10);
+    assert_int_equal(audit_begin(reader.audit), OK);
+    install(other, one);
+    assert_int_equal(reader.told, 1);
+    assert_false(audit_is_under_way(reader.audit));
+    add_item(other, 6, 10); /* in the write-ahead log of the new file */
+    assert_int_equal(audit_begin(reader.audit), OK);
+    assert_true(audit_step(reader.audit, &result));
+    assert_int_equal(result.log_index, 6);
+    assert_int_equal(result.stock, 60);
+    audit_destroy(&reader.audit);
+    driver_destroy(one);
+    driver_destroy(other);
+}
+
+/* Tables of another version are not read: they may mean something else. */
+static void test_tables_of_another_version_are_refused(void **state)
+{
+    struct driver *driver = driver_new();
+    struct machine *machine = machine_new(NULL, NULL);
+    struct replica_machine interface;
+    sqlite3 *database = NULL;
+    char *error = NULL;
+    (void)state;
+    machine_destroy(&driver->machine);
+    assert_int_equal(sqlite3_open(driver->path, &database), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(database, "PRAGMA user_version = 99", NULL, NULL, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_close(database), SQLITE_OK);
+    machine_interface(machine, &interface);
+    assert_int_equal(interface.open(machine, driver->path, &error), ERR_VERSION);
+    assert_non_null(strstr(error, "version 99"));
+    assert_non_null(strstr(error, driver->path));
+    free(error);
+    machine_destroy(&machine);
+    driver_destroy(driver);
 }
 
 /* A machine that dies within a batch has nothing of it, and no more index than rows. */
@@ -302,6 +436,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_same_entries_make_the_same_tables),
         cmocka_unit_test(test_a_machine_goes_on_from_any_index),
+        cmocka_unit_test(test_a_machine_goes_on_from_another_ones_file),
+        cmocka_unit_test(test_readers_let_go_of_a_file_before_it_is_replaced),
+        cmocka_unit_test(test_tables_of_another_version_are_refused),
         cmocka_unit_test(test_a_batch_is_whole_or_absent),
         cmocka_unit_test(test_an_unknown_entry_ends_the_process),
         cmocka_unit_test(test_a_file_that_cant_be_opened_is_an_error),

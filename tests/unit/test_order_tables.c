@@ -20,6 +20,7 @@
 #include "services/order/lookup.h"
 #include "services/order/machine.h"
 #include "services/order/render.h"
+#include "tests/unit/database_copy.h"
 
 struct fixture {
     char directory[64];
@@ -373,6 +374,83 @@ static void test_tables_survive_a_restart_of_the_process(void **state)
     assert_int_equal(apply_order(self, "three", 7, 1).number, 3);
 }
 
+/* All rows of the tables as text. */
+static char *dump(const char *path)
+{
+    static const char sql[] =
+        "SELECT group_concat(number || state || key || stamp || hex(content) || hex(granted) ||"
+        " created_ms || ifnull(cancel_key, '-') || cancel_stamp || cancelled_ms, '/') ||"
+        " (SELECT group_concat(id || ':' || quantity) FROM sold) ||"
+        " (SELECT applied || ',' || last_number || ',' || active FROM counters) FROM orders";
+    sqlite3_stmt *statement = NULL;
+    sqlite3 *db = NULL;
+    char *text;
+
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    text = strdup((const char *)sqlite3_column_text(statement, 0));
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    return text;
+}
+
+/* A machine that had another past goes on from another one's file: with its orders, counters and
+ * index, and nothing of its own. */
+static void test_a_machine_goes_on_from_another_ones_file(void **state)
+{
+    struct fixture *self = *state, other = *self;
+    char *error = NULL;
+
+    snprintf(other.path, sizeof other.path, "%s/other", self->directory);
+    open_machine(&other);
+    for (int i = 0; i < 5; i++)
+        apply_order(&other, (const char *[]){"a", "b", "c", "d", "e"}[i], 9, 1);
+    apply_order(self, "one", 7, 2);
+    apply_order(self, "two", 7, 1);
+    apply_cancelling(self, 1, "cancel", 600);
+
+    other.replica.close(&other.machine);
+    assert_null(other.machine.orders);
+    database_remove(other.path);
+    database_copy(self->path, other.path);
+    assert_int_equal(other.replica.open(&other.machine, other.path, &error), OK);
+    other.index = other.replica.applied(&other.machine);
+    assert_int_equal(other.index, 3);
+    assert_int_equal(orders_last_number(other.machine.orders), 2);
+    assert_int_equal(orders_active(other.machine.orders), 1);
+    assert_int_equal(apply_order(&other, "two", 7, 1).number, 2);
+    assert_int_equal(apply_order(self, "two", 7, 1).number, 2);
+    assert_int_equal(apply_order(&other, "a", 7, 1).number, 3);
+    assert_int_equal(apply_order(self, "a", 7, 1).number, 3);
+    assert_true(apply_cancelled(&other, 1).made);
+    assert_true(apply_cancelled(self, 1).made);
+    char *first = dump(self->path), *second = dump(other.path);
+    assert_string_equal(first, second);
+    free(first);
+    free(second);
+    machine_close(&other.machine);
+    database_remove(other.path);
+}
+
+/* Tables of another version are not read: they may mean something else. */
+static void test_tables_of_another_version_are_refused(void **state)
+{
+    struct fixture *self = *state;
+    struct orders *orders = NULL;
+    sqlite3 *db = NULL;
+    char *error = NULL;
+
+    machine_close(&self->machine);
+    assert_int_equal(sqlite3_open(self->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 99", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    assert_int_equal(orders_open(self->path, NULL, &orders, &error), ERR_VERSION);
+    assert_non_null(strstr(error, "version 99"));
+    assert_null(orders);
+    free(error);
+}
+
 /* A file that can't be opened is an error that names it. */
 static void test_a_file_that_cannot_be_opened_is_named(void **state)
 {
@@ -395,27 +473,6 @@ static void test_leadership_is_passed_on(void **state)
     assert_int_equal(self->led, 1);
     self->replica.lead(&self->machine, false, 6);
     assert_int_equal(self->led, 0);
-}
-
-/* All rows of the tables as text. */
-static char *dump(const char *path)
-{
-    static const char sql[] =
-        "SELECT group_concat(number || state || key || stamp || hex(content) || hex(granted) ||"
-        " created_ms || ifnull(cancel_key, '-') || cancel_stamp || cancelled_ms, '/') ||"
-        " (SELECT group_concat(id || ':' || quantity) FROM sold) ||"
-        " (SELECT applied || ',' || last_number || ',' || active FROM counters) FROM orders";
-    sqlite3_stmt *statement = NULL;
-    sqlite3 *db = NULL;
-    char *text;
-
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
-    text = strdup((const char *)sqlite3_column_text(statement, 0));
-    sqlite3_finalize(statement);
-    sqlite3_close(db);
-    return text;
 }
 
 static void apply_random(struct fixture *self, unsigned seed)
@@ -502,6 +559,8 @@ int main(void)
         T(test_a_cancel_finds_its_order_and_key),
         T(test_lists_go_by_number),
         T(test_tables_survive_a_restart_of_the_process),
+        T(test_a_machine_goes_on_from_another_ones_file),
+        T(test_tables_of_another_version_are_refused),
         T(test_a_file_that_cannot_be_opened_is_named),
         T(test_leadership_is_passed_on),
         T(test_apply_is_deterministic),
