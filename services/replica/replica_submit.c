@@ -318,7 +318,10 @@ void replica_expire_reads(struct replica *self, int64_t now_ms)
 
 void replica_drop_reads(struct replica *self)
 {
-    self->read_deadline_ms = INT64_MIN;
-    replica_expire_reads(self, INT64_MAX);
+    struct reading_queue *const queues[] = {&self->confirmed, &self->unconfirmed, &self->asked};
+
+    for (size_t i = 0; i < sizeof queues / sizeof queues[0]; i++)
+        while (queues[i]->first != NULL)
+            replica_end_read(self, reading_pop(queues[i]), ERR_UNAVAILABLE);
     assert(self->read_count == 0);
 }
