@@ -147,6 +147,10 @@
 
 /* Events of one kind that are logged in a second. */
 #define NOTES_PER_SECOND_MAX 20
+/* A connection is probed after so long without a byte, and ended after so many probes, or as long
+ * with bytes that nobody acknowledges. */
+#define BROKER_PROBE_S    5
+#define BROKER_PROBES_MAX 3
 /* Connections that wait to be accepted: a store's peers all come back at once. */
 #define BROKER_BACKLOG 1024
 
