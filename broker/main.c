@@ -88,7 +88,7 @@ static int main_configured(const struct options *options)
     if (status == OPTIONS_GO_ON)
         status = options_read_secret(options, config->secret, &secret);
     if (status == OPTIONS_GO_ON) {
-        const char *endpoint = node->bus;
+        const char *endpoint = node->bus_bind;
         struct server_options server = {.name = node->name,
                                         .secret = secret,
                                         .endpoints = &endpoint,

@@ -66,6 +66,8 @@ static const struct config_row {
      offsetof(struct config, heartbeat_ms)},
     {"brokers", "bus", CONFIG_VALUE_ENDPOINT, CONFIG_REQUIRED, NULL,
      offsetof(struct config_node, bus)},
+    {"brokers", "bus_bind", CONFIG_VALUE_BIND, CONFIG_OPTIONAL, NULL,
+     offsetof(struct config_node, bus_bind)},
     {"brokers", "subscribe", CONFIG_VALUE_ENDPOINT, CONFIG_OPTIONAL, NULL,
      offsetof(struct config_node, subscribe)},
     {"brokers", "publish", CONFIG_VALUE_ENDPOINT, CONFIG_OPTIONAL, NULL,
@@ -77,6 +79,10 @@ static const struct config_row {
      offsetof(struct config_node, peer)},
     {"catalogs", "snapshots", CONFIG_VALUE_ENDPOINT, CONFIG_REQUIRED, NULL,
      offsetof(struct config_node, snapshots)},
+    {"catalogs", "peer_bind", CONFIG_VALUE_BIND, CONFIG_OPTIONAL, NULL,
+     offsetof(struct config_node, peer_bind)},
+    {"catalogs", "snapshots_bind", CONFIG_VALUE_BIND, CONFIG_OPTIONAL, NULL,
+     offsetof(struct config_node, snapshots_bind)},
     {"orders", "id", CONFIG_VALUE_ID, CONFIG_REQUIRED, NULL, offsetof(struct config_node, id)},
     {"orders", "data", CONFIG_VALUE_PATH, CONFIG_REQUIRED, NULL,
      offsetof(struct config_node, data)},
@@ -84,6 +90,10 @@ static const struct config_row {
      offsetof(struct config_node, peer)},
     {"orders", "snapshots", CONFIG_VALUE_ENDPOINT, CONFIG_REQUIRED, NULL,
      offsetof(struct config_node, snapshots)},
+    {"orders", "peer_bind", CONFIG_VALUE_BIND, CONFIG_OPTIONAL, NULL,
+     offsetof(struct config_node, peer_bind)},
+    {"orders", "snapshots_bind", CONFIG_VALUE_BIND, CONFIG_OPTIONAL, NULL,
+     offsetof(struct config_node, snapshots_bind)},
     {"bridges", "http", CONFIG_VALUE_ADDRESS, CONFIG_REQUIRED, NULL,
      offsetof(struct config_node, http)},
     {"bridges", "hosts", CONFIG_VALUE_HOSTS, CONFIG_OPTIONAL, NULL,
@@ -396,7 +406,8 @@ static int config_check_value(const struct config *self, const struct config_set
     return rc;
 }
 
-/* What must differ between nodes: ids within a group, and all addresses that are bound. */
+/* What must differ between nodes: ids within a group, and all addresses at which they are reached.
+ * What they listen at instead may be the same on machines of their own. */
 static bool config_collides(const struct config *self, const struct config_setting *one,
                             const struct config_setting *other)
 {
@@ -493,6 +504,23 @@ static void config_fill(struct config *self)
     }
 }
 
+/* Who is told nothing else listens where it is reached. */
+static void config_fill_bind(char **bind, const char *reached)
+{
+    if (*bind == NULL && reached != NULL)
+        *bind = alloc_copy(reached, strlen(reached));
+}
+
+static void config_fill_binds(struct config *self)
+{
+    for (size_t i = 0; i < self->node_count; i++) {
+        struct config_node *node = &self->nodes[i];
+        config_fill_bind(&node->bus_bind, node->bus);
+        config_fill_bind(&node->peer_bind, node->peer);
+        config_fill_bind(&node->snapshots_bind, node->snapshots);
+    }
+}
+
 static bool config_is_set(const char *value)
 {
     return value != NULL && value[0] != '\0';
@@ -552,6 +580,7 @@ int config_load(const char *path, const char *const *sets, size_t set_count, str
         return rc;
     }
     config_fill(self);
+    config_fill_binds(self);
     *self_p = self;
     return 0;
 }
@@ -560,11 +589,14 @@ static void config_node_close(struct config_node *node)
 {
     free(node->name);
     free(node->bus);
+    free(node->bus_bind);
     free(node->subscribe);
     free(node->publish);
     free(node->data);
     free(node->peer);
     free(node->snapshots);
+    free(node->peer_bind);
+    free(node->snapshots_bind);
     free(node->http);
     free(node->hosts);
 }

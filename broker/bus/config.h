@@ -51,8 +51,12 @@ struct config_node {
     char *data;      /* replicas: absolute path of the data directory */
     char *peer;      /* replicas: own PUB socket */
     char *snapshots; /* replicas: own ROUTER of the snapshot channel */
-    char *http;      /* bridges: ADDRESS:PORT */
-    char *hosts;     /* bridges: further accepted names, or NULL */
+    /* Where the node listens for those who connect to the above: the same, unless it was set. */
+    char *bus_bind;
+    char *peer_bind;
+    char *snapshots_bind;
+    char *http;  /* bridges: ADDRESS:PORT */
+    char *hosts; /* bridges: further accepted names, or NULL */
 };
 
 struct config {

@@ -69,9 +69,9 @@ static bool config_value_is_address(const char *value)
     return brackets ? config_value_is_ipv6(host) : inet_pton(AF_INET, host, &address) == 1;
 }
 
-/* A wildcard is no endpoint: others connect to what stands here. Nor is one with a blank in it:
- * members of a group are listed with their endpoints, separated by blanks. */
-static bool config_value_is_endpoint(const char *value)
+/* A wildcard is no endpoint that others connect to, but one that is listened at (@listens). Nor is one
+ * with a blank in it: members of a group are listed with their endpoints, separated by blanks. */
+static bool config_value_is_endpoint(const char *value, bool listens)
 {
     struct sockaddr_un local;
     char host[256];
@@ -83,6 +83,8 @@ static bool config_value_is_endpoint(const char *value)
     if (strncmp(value, "tcp://", 6) != 0 ||
         !config_value_split(value + 6, host, sizeof host, &brackets))
         return false;
+    if (listens && !brackets && strcmp(host, "*") == 0)
+        return true;
     return brackets ? config_value_is_ipv6(host)
                     : strspn(host, LOWER UPPER DIGITS ".-") == strlen(host);
 }
@@ -123,7 +125,11 @@ const char *config_value_check(enum config_value_kind kind, const char *value)
                    ? NULL
                    : "a whole number of milliseconds from 5 to 5000";
     case CONFIG_VALUE_ENDPOINT:
-        return config_value_is_endpoint(value) ? NULL : "tcp://HOST:PORT or ipc://PATH";
+        return config_value_is_endpoint(value, false) ? NULL : "tcp://HOST:PORT or ipc://PATH";
+    case CONFIG_VALUE_BIND:
+        return config_value_is_endpoint(value, true)
+                   ? NULL
+                   : "tcp://HOST:PORT, tcp://*:PORT or ipc://PATH";
     case CONFIG_VALUE_ADDRESS:
         return config_value_is_address(value) ? NULL : "IPV4:PORT or [IPV6]:PORT";
     case CONFIG_VALUE_HOSTS:

@@ -415,6 +415,41 @@ static void test_what_must_differ_is_compared(void **state)
 #undef REPLICA
 }
 
+/* A node listens where it is reached, unless it is told another place; there it may be all of a
+ * machine's addresses, and another machine's node may listen at the same. */
+static void test_a_node_may_listen_elsewhere_than_it_is_reached(void **state)
+{
+    const struct fixture *self = *state;
+#define REPLICA(name, id)                                                                          \
+    "    " name "\n        id = " id "\n        data = " name "\n        peer = tcp://" name       \
+    ":1\n        snapshots = tcp://" name ":2\n"
+#define BIND "        peer_bind = tcp://*:1\n        snapshots_bind = tcp://[::]:2\n"
+    struct config *config =
+        load(self,
+             HEAD "        bus_bind = ipc:///run/bus\ncatalogs\n" REPLICA("a", "1")
+                 BIND REPLICA("b", "2") BIND REPLICA("c", "3"),
+             NULL);
+    assert_string_equal(config_node(config, "broker-1")->bus, "tcp://127.0.0.1:8090");
+    assert_string_equal(config_node(config, "broker-1")->bus_bind, "ipc:///run/bus");
+    assert_string_equal(config_node(config, "b")->peer, "tcp://b:1");
+    assert_string_equal(config_node(config, "b")->peer_bind, "tcp://*:1");
+    assert_string_equal(config_node(config, "b")->snapshots_bind, "tcp://[::]:2");
+    assert_string_equal(config_node(config, "c")->peer_bind, "tcp://c:1");
+    assert_string_equal(config_node(config, "c")->snapshots_bind, "tcp://c:2");
+    assert_null(config_node(config, "c")->bus_bind);
+    config_destroy(&config);
+    refuse(self, HEAD "        bus_bind = tcp://*\n",
+           ":6: brokers/broker-1/bus_bind: \"tcp://*\" is not good, it must be tcp://HOST:PORT, "
+           "tcp://*:PORT or ipc://PATH");
+    refuse(
+        self,
+        "cluster\n    uuid = 0123456789abcdef0123456789abcdef\nbrokers\n    b\n"
+        "        bus = tcp://*:1\n",
+        ":5: brokers/b/bus: \"tcp://*:1\" is not good, it must be tcp://HOST:PORT or ipc://PATH");
+#undef BIND
+#undef REPLICA
+}
+
 /* A file that isn't there, or is none, is no configuration. */
 static void test_an_unreadable_file_is_a_storage_error(void **state)
 {
@@ -540,6 +575,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_periods_of_consensus_are_bounded, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_what_must_differ_is_compared, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_node_may_listen_elsewhere_than_it_is_reached, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_an_unreadable_file_is_a_storage_error, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_the_environment_names_the_file, set_up, tear_down),
