@@ -184,7 +184,7 @@ static int replica_compare_contacts(const void *one, const void *other)
 static int64_t replica_majority_contact(const struct replica *self)
 {
     const struct membership *membership = consensus_membership(self->consensus);
-    int64_t silences_ms[MEMBERS_MAX];
+    int64_t silences_ms[MEMBERS_MAX] = {0};
     size_t count = 0;
 
     for (size_t i = 0; i < membership->count; i++) {

@@ -234,11 +234,12 @@ void replica_on_message(void *arg, struct peer_message *message)
 {
     struct replica *self = arg;
     int64_t now_ms = clock_ms();
+    uint64_t from = message->from;
 
-    if (message->from == self->leader_id)
-        self->leader_heard_ms = now_ms;
     consensus_receive(self->consensus, message, now_ms);
     replica_settle(self);
+    if (from == self->leader_id) /* by now: the message may be what told who leads */
+        self->leader_heard_ms = now_ms;
 }
 
 void replica_on_messages(void *arg)
