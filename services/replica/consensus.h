@@ -210,7 +210,8 @@ const struct membership *consensus_membership(const struct consensus *self);
 /* That which was in force at @index, which is committed; *at is its entry's index. */
 void consensus_membership_at(const struct consensus *self, replica_index index,
                              struct membership *membership, replica_index *at);
-/* Leader: how far @id's log agrees with this one, and when it was last heard; else false. */
+/* Leader: how far @id's log agrees with this one, and when it was last heard (INT64_MIN: never); else
+ * false. */
 bool consensus_progress(const struct consensus *self, uint64_t id, replica_index *match,
                         int64_t *last_contact_ms);
 

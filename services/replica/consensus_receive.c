@@ -108,9 +108,10 @@ static void feed_append(struct consensus *self, const struct peer_message *messa
     struct raft_entry *made = consensus_entries_new(message->append.entries + skip, count);
     rest.entries = message->append.entries + skip;
     rest.made = made;
-    while (rest.count > 0 &&
-           feed_piece(self, message, &rest, raft_guard_split(rest.made, rest.count)))
-        continue;
+    bool more = true;
+    while (more)
+        more = feed_piece(self, message, &rest, raft_guard_split(rest.made, rest.count)) &&
+               rest.count > 0;
     consensus_entries_free(made, count);
 }
 

@@ -192,18 +192,6 @@ static void begin_write(struct crew_node *node, const struct consensus_action *a
     (*end)->write = action->write;
 }
 
-static void fetch(struct crew *self, struct crew_node *node, const struct consensus_action *action)
-{
-    node->fetches++;
-    if (!node->ignores_fetches &&
-        snapshot_mark_same(&crew_node(self, action->fetch.from)->disk.snapshot,
-                           &action->fetch.snapshot)) {
-        consensus_snapshot_fetched(node->consensus, &action->fetch.snapshot, action->fetch.from,
-                                   action->fetch.term, self->now_ms);
-        crew_follow(self, node);
-    }
-}
-
 static void apply(struct crew_node *node)
 {
     const replica_index durable = consensus_durable_index(node->consensus);
@@ -224,7 +212,10 @@ static void follow_one(struct crew *self, struct crew_node *node, struct consens
         break;
     case CONSENSUS_ROLE: node->role = *action; break;
     case CONSENSUS_MEMBERS: break;
-    case CONSENSUS_FETCH: fetch(self, node, action); break;
+    case CONSENSUS_FETCH:
+        node->fetches++;
+        node->fetch = *action;
+        break;
     case CONSENSUS_INSTALL:
         node->installs = true;
         node->install = action->install;
@@ -238,38 +229,37 @@ static void follow_one(struct crew *self, struct crew_node *node, struct consens
 
 void crew_follow(struct crew *self, struct crew_node *node)
 {
-    struct consensus_action actions[64];
-    size_t count = 0;
-
-    /* All are taken before any is carried out: fetching is an event in itself. */
-    struct consensus_action *many = actions;
-    size_t capacity = 64;
     struct consensus_action action;
-    while (consensus_next(node->consensus, &action)) {
-        if (count == capacity) {
-            struct consensus_action *more = alloc_zero(2 * capacity * sizeof *more);
-            memcpy(more, many, count * sizeof *more);
-            if (many != actions)
-                free(many);
-            many = more;
-            capacity *= 2;
-        }
-        many[count++] = action;
-    }
-    for (size_t i = 0; i < count; i++)
-        follow_one(self, node, &many[i]);
-    if (many != actions)
-        free(many);
+
+    while (consensus_next(node->consensus, &action))
+        follow_one(self, node, &action);
     apply(node);
     consensus_check(node->consensus);
 }
 
 /* ---- Time --------------------------------------------------------------------------------------- */
 
+/* What is to be fetched is there at once, if who offered it still has it. */
+static void fetch(struct crew *self, struct crew_node *node)
+{
+    const struct consensus_action action = node->fetch;
+
+    node->fetch = (struct consensus_action){0};
+    if (node->ignores_fetches ||
+        !snapshot_mark_same(&crew_node(self, action.fetch.from)->disk.snapshot,
+                            &action.fetch.snapshot))
+        return;
+    consensus_snapshot_fetched(node->consensus, &action.fetch.snapshot, action.fetch.from,
+                               action.fetch.term, self->now_ms);
+    crew_follow(self, node);
+}
+
 static void turn(struct crew *self, struct crew_node *node)
 {
     while (node->consensus != NULL && node->writes != NULL && !node->disk_is_stalled)
         persist_one(self, node);
+    if (node->consensus != NULL && node->fetch.fetch.from != 0)
+        fetch(self, node);
     if (node->consensus != NULL && node->installs && node->writes == NULL && !node->disk_is_stalled)
         install(self, node);
     if (node->consensus != NULL && consensus_deadline_ms(node->consensus) <= self->now_ms) {
@@ -333,6 +323,7 @@ void crew_crash(struct crew *self, uint64_t id)
         write_close(write);
     }
     node->installs = false;
+    node->fetch = (struct consensus_action){0};
     node->read_ticket = 0;
     node->role = (struct consensus_action){0};
 }
@@ -393,7 +384,7 @@ void crew_membership(size_t voters, struct bytes_writer *writer)
     for (size_t i = 0; i < voters; i++) {
         membership.members[i].id = i + 1;
         membership.members[i].role = MEMBER_VOTER;
-        strcpy(membership.members[i].address, crew_address(i + 1));
+        memcpy(membership.members[i].address, crew_address(i + 1), strlen(crew_address(i + 1)));
     }
     membership_encode(&membership, writer);
 }

@@ -45,10 +45,11 @@ struct crew_node {
     replica_index seen_commit; /* of the last CONSENSUS_COMMIT */
     uint64_t read_ticket;      /* of the last CONSENSUS_READ */
     replica_index read_index;
-    struct consensus_action role; /* the last CONSENSUS_ROLE */
-    unsigned fetches;             /* asked for */
-    unsigned appends_on_disk;     /* messages whose entries it was asked to read */
-    size_t messages;              /* sent */
+    struct consensus_action role;  /* the last CONSENSUS_ROLE */
+    struct consensus_action fetch; /* the last CONSENSUS_FETCH; from nobody: none */
+    unsigned fetches;              /* asked for */
+    unsigned appends_on_disk;      /* messages whose entries it was asked to read */
+    size_t messages;               /* sent */
 };
 
 struct crew_packet {
