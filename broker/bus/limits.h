@@ -420,6 +420,43 @@
 #define LOG_TIME_TICK_MS      60000
 #define LOG_TIME_AHEAD_MS_MAX (2 * LOG_TIME_TICK_MS)
 
+/* ---- Snapshots ---------------------------------------------------------- */
+
+/* Entries, or bytes of commands, after which a replica takes a snapshot: what a start has to apply
+ * anew, about half a second of it; a copy of the tables takes less. */
+#define SNAPSHOT_ENTRIES   20000
+#define SNAPSHOT_LOG_BYTES (64 * 1024 * 1024)
+/* Entries that stay in the log behind a snapshot: a member that was away for so long, some ten
+ * seconds of full load, catches up by the log, which costs less than the tables. */
+#define SNAPSHOT_TRAILING 10000
+/* A snapshot that failed, as on a full disk, is tried again after this. */
+#define SNAPSHOT_AGAIN_MS 10000
+/* Pages copied, and bytes read for a checksum, before the thread looks whether it is to stop: a few
+ * milliseconds. */
+#define SNAPSHOT_COPY_PAGES 1024
+#define SNAPSHOT_COPY_BYTES (1024 * 1024)
+/* Jobs of the snapshot thread: a snapshot being taken, fetches that replaced each other, a restore. */
+#define SNAPSHOT_JOBS_MAX 8
+/* A piece of a snapshot's file on its way to another replica: some 50 us of the loop. */
+#define SNAPSHOT_CHUNK_BYTES (64 * 1024)
+/* Pieces asked for and not yet here: more than a local round trip hides, and half a megabyte. */
+#define SNAPSHOT_CREDIT 8
+/* Pieces that don't come are asked for again after this, and over a new connection after that;
+ * without any for so long the fetch is given up, and the leader offers anew. */
+#define SNAPSHOT_ASK_AGAIN_MS 1000
+#define SNAPSHOT_RECONNECT_MS 3000
+#define SNAPSHOT_STALL_MS     10000
+/* How often a fetch says how far it is. */
+#define SNAPSHOT_PROGRESS_MS 250
+/* Replicas that fetch from one at a time (more are told ERR_BUSY), and when one that does not ask any
+ * more is forgotten: who waits for an answer asks four times in it. */
+#define SNAPSHOT_FETCHERS_MAX    4
+#define SNAPSHOT_FETCHER_GONE_MS (4 * SNAPSHOT_ASK_AGAIN_MS)
+/* Files that are open for them: the last one, and the one before it. One that nobody asks for stays
+ * open for so long, though it was removed: a fetch outlives its connection. */
+#define SNAPSHOT_OPEN_FILES_MAX 2
+#define SNAPSHOT_FILE_IDLE_MS   (2 * SNAPSHOT_STALL_MS)
+
 /* ---- Between replicas --------------------------------------------------- */
 
 /* A follower that hears nothing of its leader for one to two times the first stands for election;

@@ -12,8 +12,9 @@
 #ifndef PYGMY_REPLICA_SNAPSHOT_FILE_H
 #define PYGMY_REPLICA_SNAPSHOT_FILE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
-#include <stddef.h>
+#include <stdint.h>
 
 #include "services/replica/snapshot_mark.h"
 
@@ -28,13 +29,19 @@ struct snapshot_pin;
 /* Pin what the machine's store holds, between two of its transactions. Some hundred microseconds;
  * the machine goes on writing meanwhile, into its write-ahead log. Returns 0 or ERR_STORAGE. */
 int snapshot_pin_open(const char *state_path, struct snapshot_pin **self_p, char **error);
+/* How large a copy will be. */
+uint64_t snapshot_pin_bytes(const struct snapshot_pin *self);
 /* Accepts NULL. */
 void snapshot_pin_close(struct snapshot_pin **self_p);
 
 /* Copy what is pinned to @path, one file that needs no other, and sync it; then fill in bytes and
- * checksum of @mark. Returns 0 or ERR_STORAGE. */
+ * checksum of @mark. @stop ends it early when it becomes true. Returns 0 or ERR_STORAGE. */
 int snapshot_file_copy(struct snapshot_pin *pin, const char *path, struct snapshot_mark *mark,
-                       char **error);
+                       const atomic_bool *stop, char **error);
+
+/* Whether @directory has room for a snapshot of @bytes, and for the machine's store that is made of
+ * it, above the reserve. Returns 0 or ERR_STORAGE. */
+int snapshot_file_fits(const char *directory, uint64_t bytes, int64_t free_bytes_min, char **error);
 
 /* Where the snapshot of that mark stands in @directory; the caller's to free(). */
 char *snapshot_file_path(const char *directory, const struct snapshot_mark *mark);
@@ -42,9 +49,6 @@ char *snapshot_file_path(const char *directory, const struct snapshot_mark *mark
 /* Give a synced file that name, durably. Returns 0 or ERR_STORAGE. */
 int snapshot_file_keep(const char *directory, const char *path, const struct snapshot_mark *mark,
                        char **error);
-
-/* Read it all and compare it with the mark. Returns 0, ERR_CORRUPT or ERR_STORAGE. */
-int snapshot_file_check(const char *path, const struct snapshot_mark *mark, char **error);
 
 /* Copy it to SNAPSHOT_RESTORED, checking what is copied: the machine's store is never made from
  * anything but bytes that were just compared with the mark. Returns 0, ERR_CORRUPT (missing or
@@ -55,10 +59,15 @@ int snapshot_file_restore(const char *directory, const struct snapshot_mark *mar
  * (directory_remove_state). A rename: for the loop. Returns 0 or ERR_STORAGE. */
 int snapshot_file_put_in_place(const char *directory, char **error);
 
-/* Remove all of the above but the snapshot of @mark (NULL: not even that). What a reader has open
- * stays readable for him. Called when nothing is being made: at the start, and when a new mark is
- * durable. For the loop as well. Returns 0 or ERR_STORAGE. */
+/* Remove all of the above but the snapshot of @mark (NULL: not even that): at a start, before
+ * anything is made. Returns 0 or ERR_STORAGE. */
 int snapshot_file_remove_others(const char *directory, const struct snapshot_mark *mark,
                                 char **error);
+
+/* Remove the snapshots below the one of @mark, when the log's mark is durable: for the loop. What a
+ * reader has open stays readable for him. A higher one, fetched and about to be installed, stays.
+ * Returns 0 or ERR_STORAGE. */
+int snapshot_file_remove_older(const char *directory, const struct snapshot_mark *mark,
+                               char **error);
 
 #endif

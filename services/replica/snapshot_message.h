@@ -17,21 +17,25 @@
 #include <stdint.h>
 
 #include "broker/bus/bytes.h"
+#include "broker/bus/limits.h"
 #include "services/replica/replica.h"
 
-#define SNAPSHOT_FORMAT 1
+#define SNAPSHOT_FORMAT     1
+#define SNAPSHOT_UUID_BYTES 16
+/* None is longer: a chunk, and what stands around it. */
+#define SNAPSHOT_MESSAGE_BYTES_MAX (SNAPSHOT_CHUNK_BYTES + 64)
 
-/* Numbers are on the wire: never renumbered. */
+/* Numbers are on the wire: never renumbered. A refusal's code is ERR_NOT_FOUND (no such snapshot, or
+ * not any more), ERR_BUSY (others fetch now) or ERR_STORAGE (it can't be read). */
 enum snapshot_message_kind {
-    SNAPSHOT_REQUEST = 1, /* a chunk, please */
+    SNAPSHOT_REQUEST = 1, /* a piece of the file, please */
     SNAPSHOT_CHUNK = 2,   /* here it is; shorter than asked for: the file ends there */
-    SNAPSHOT_REFUSAL =
-        3, /* ERR_NOT_FOUND: no such snapshot (any more); ERR_BUSY: others fetch now */
+    SNAPSHOT_REFUSAL = 3,
 };
 
 struct snapshot_message {
     enum snapshot_message_kind kind;
-    uint8_t uuid[16]; /* of the cluster; in a request */
+    uint8_t uuid[SNAPSHOT_UUID_BYTES]; /* of the cluster; in a request */
     replica_index index;
     replica_term term;
     uint32_t checksum;   /* of the whole file */
@@ -40,6 +44,9 @@ struct snapshot_message {
     const uint8_t *data; /* of a chunk; not owned */
     int code;            /* of a refusal */
 };
+
+/* Set the cluster: 32 hexadecimal digits. */
+void snapshot_message_set_uuid(struct snapshot_message *self, const char *uuid);
 
 void snapshot_message_encode(const struct snapshot_message *self, struct bytes_writer *writer);
 /* Read a message, trusting nothing. The data points into @data. Returns 0, ERR_MALFORMED or

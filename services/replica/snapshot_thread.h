@@ -8,11 +8,11 @@
  * The ways of a snapshot:
  *
  *   taken       snapshot_thread_take -> on_taken -> consensus_snapshot_taken -> a disk_batch with
- *               DISK_SNAPSHOT_TAKEN -> when that is back, snapshot_file_remove_others
+ *               DISK_SNAPSHOT_TAKEN -> when that is back, snapshot_file_remove_older
  *   installed   CONSENSUS_FETCH -> snapshot_thread_fetch -> on_fetched -> consensus_snapshot_fetched
  *               -> CONSENSUS_INSTALL -> snapshot_thread_restore -> on_restored -> a disk_batch with
  *               DISK_SNAPSHOT_INSTALLED -> when that is back: close the machine, directory_remove_
- *               state, snapshot_file_put_in_place, open it -> snapshot_file_remove_others ->
+ *               state, snapshot_file_put_in_place, open it -> snapshot_file_remove_older ->
  *               consensus_snapshot_installed
  *   at a start  snapshot_file_remove_others, directory_remove_state, and for a log with a snapshot
  *               snapshot_file_restore, snapshot_file_put_in_place; then replay what follows it
@@ -41,6 +41,7 @@ typedef void snapshot_done_fn(void *arg, int code, const char *error,
 struct snapshot_thread_options {
     const char *directory;   /* the replica's: copied */
     const char *uuid;        /* of the cluster: copied */
+    int64_t free_bytes_min;  /* nothing is begun that would leave less; 0: DISK_FREE_BYTES_MIN */
     struct log *log;         /* or NULL */
     struct metrics *metrics; /* or NULL */
     /* A snapshot stands in the directory under its name, durably. Else ERR_STORAGE. */
@@ -55,7 +56,7 @@ struct snapshot_thread_options {
     void *arg;
 };
 
-/* Start it and register with @loop. Returns NULL, with errno set, when there is no thread to be had. */
+/* Start it and register with @loop. */
 struct snapshot_thread *snapshot_thread_new(zloop_t *loop,
                                             const struct snapshot_thread_options *options);
 /* Give up what is under way, without a call back, and end it. Accepts NULL. */
