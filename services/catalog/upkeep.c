@@ -48,21 +48,25 @@ static void upkeep_done(void *arg, int code, void *result, replica_index index)
     outcome_destroy(&outcome);
 }
 
-static int upkeep_on_timer(zloop_t *loop, int timer, void *arg)
+void upkeep_look(struct upkeep *self)
 {
-    struct upkeep *self = arg;
     struct bytes_writer bytes = {0};
-    (void)loop;
-    (void)timer;
 
     if (self->under_way || !replica_is_leader(self->replica))
-        return 0;
+        return;
     if (upkeep_command(machine_state(self->machine), replica_log_time_ms(self->replica), &bytes)) {
         self->under_way =
             replica_submit(self->replica, bytes.data, bytes.size, upkeep_done, self) == OK;
         replica_flush(self->replica);
     }
     bytes_writer_close(&bytes);
+}
+
+static int upkeep_on_timer(zloop_t *loop, int timer, void *arg)
+{
+    (void)loop;
+    (void)timer;
+    upkeep_look(arg);
     return 0;
 }
 

@@ -23,6 +23,10 @@ struct upkeep *upkeep_new(zloop_t *loop, struct replica *replica, struct machine
 /* The replica must not call back any more. Accepts NULL. */
 void upkeep_destroy(struct upkeep **self_p);
 
+/* Look now, as the timer does: submit what a leader should, if the replica leads and nothing that was
+ * submitted before waits to be called back. */
+void upkeep_look(struct upkeep *self);
+
 /* What a leader should submit at @now_ms of log time: the command's bytes are appended. False when
  * there is nothing to do. At most one command at a time: a rule is due until it has acted. */
 bool upkeep_command(struct state *state, int64_t now_ms, struct bytes_writer *bytes);

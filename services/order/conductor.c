@@ -367,9 +367,10 @@ static void conductor_run(struct conductor *self)
         saga_action_destroy(&action);
     }
     self->running = false;
-    if (self->submitted)
-        replica_flush(node_replica(self->node));
+    if (!self->submitted)
+        return;
     self->submitted = false;
+    replica_flush(node_replica(self->node)); /* callbacks may run within, and run this again */
 }
 
 /* ---- Events --------------------------------------------------------------- */

@@ -356,7 +356,8 @@ void saga_applied(struct saga *self, uint64_t call, int code, uint64_t number, b
 
 void saga_heard(struct saga *self, int64_t log_time_ms)
 {
-    self->log_time_ms = log_time_ms;
+    if (self->leader)
+        self->log_time_ms = log_time_ms;
 }
 
 /* ---- Time and leadership --------------------------------------------------- */
@@ -403,13 +404,29 @@ void saga_tick(struct saga *self, int64_t now_ms)
     saga_scan_tick(self, now_ms);
 }
 
+/* Of what was asked for and is not taken up yet, answers alone still go out (S7). */
+static void saga_drop_actions(struct saga *self)
+{
+    /* Deleting the item that a zlistx stands at moves it back by one. */
+    for (struct saga_action *action = zlistx_first(self->actions); action != NULL;
+         action = zlistx_next(self->actions))
+        if (action->type != SAGA_ANSWER)
+            zlistx_delete(self->actions, zlistx_cursor(self->actions));
+}
+
 void saga_lead(struct saga *self, bool leader, int64_t now_ms)
 {
     struct flow *flow;
 
     self->leader = leader;
+    if (!leader)
+        saga_drop_actions(self);
     while (!leader && (flow = zlistx_first(self->flows)) != NULL)
         flow_refuse(self, flow, flow->left ? ERR_UNKNOWN : ERR_NOT_LEADER);
+    assert(zlistx_size(self->flows) == 0);
+    /* What was heard in another leadership may be of long ago: no stamp is judged by it. */
+    self->log_time_ms = -1;
+    self->unsettled = 0;
     self->due_ms = INT64_MAX;
     saga_scan_reset(self, now_ms);
 }

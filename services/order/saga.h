@@ -29,6 +29,10 @@
  *   S5  SETTLE is sent only for keys whose order is applied here, CLOSE only for keys whose order
  *       is cancelled here. Both are lazy: what is lost of them is found again by the scan.
  *   S6  a ticket is answered exactly once.
+ *   S7  who does not lead does nothing: from the loss of leadership on no action comes but answers,
+ *       and what calls of an earlier leadership are answered changes nothing. Calls that are on
+ *       their way then, or were sent by a leader that is deposed and does not know it, do no harm:
+ *       the catalog's are idempotent by key and stamp, and its log commits nothing.
  *
  * What is left by a crash (or a lost leadership, or a lost message) between any two steps, and who
  * goes on. "Scan": that of this leader, or of the next one.
@@ -215,7 +219,7 @@ struct saga_listed {
 
 void saga_listed(struct saga *self, const struct saga_listed *rows, size_t count);
 
-/* An answer of the catalog said its log time. */
+/* An answer of the catalog said its log time. Known anew in each leadership. */
 void saga_heard(struct saga *self, int64_t log_time_ms);
 
 /* ---- Events: time and place --------------------------------------------- */
@@ -224,7 +228,8 @@ void saga_heard(struct saga *self, int64_t log_time_ms);
 void saga_tick(struct saga *self, int64_t now_ms);
 
 /* Leadership of the order group was gained or lost. Lost: every ticket is answered, every flow
- * dropped; what was under way is the next leader's. */
+ * dropped; what was under way is the next leader's, who may be this one again: gained, it scans at
+ * once. Never gained twice without a loss in between. */
 void saga_lead(struct saga *self, bool leader, int64_t now_ms);
 
 /* ---- For displays ------------------------------------------------------- */

@@ -528,8 +528,15 @@ static void elect(struct sim *self)
             apply(self, entry, &number);
         entry->used = false;
     }
-    self->leaders[0] = saga_new();
-    self->leader_ids[0] = ++self->last_leader;
+    if (self->follower != NULL && chance(self, 70)) {
+        self->leaders[0] = self->follower;
+        self->leader_ids[0] = self->follower_id;
+        self->follower = NULL;
+        self->regained++;
+    } else {
+        self->leaders[0] = saga_new();
+        self->leader_ids[0] = ++self->last_leader;
+    }
     saga_lead(self->leaders[0], true, self->logs.now_ms);
     schedule(self, 1, EV_TICK, self->leader_ids[0]);
     run_leader(self, 0);
@@ -550,14 +557,24 @@ static void depose(struct sim *self)
     elect(self);
 }
 
+/* It learns that it is deposed. Its process may live on, and lead again one day: then late answers to
+ * what it asked for in its first time still come. */
 static void zombie_ends(struct sim *self)
 {
     if (self->leaders[1] == NULL)
         return;
     saga_lead(self->leaders[1], false, self->logs.now_ms);
     run_leader(self, 1);
-    if (self->leaders[1] != NULL)
+    if (self->leaders[1] == NULL)
+        return;
+    if (self->follower == NULL && chance(self, 60)) {
+        self->follower = self->leaders[1];
+        self->follower_id = self->leader_ids[1];
+        self->leaders[1] = NULL;
+        self->leader_ids[1] = -1;
+    } else {
         crash(self, 1);
+    }
 }
 
 static void ask(struct sim *self, int index)
@@ -700,6 +717,7 @@ void sim_destroy(struct sim *self)
 {
     saga_destroy(&self->leaders[0]);
     saga_destroy(&self->leaders[1]);
+    saga_destroy(&self->follower);
     while (heap_first(&self->events) != NULL) {
         struct event *event = (struct event *)heap_first(&self->events);
 

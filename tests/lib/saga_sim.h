@@ -2,7 +2,7 @@
  *
  * Messages are lost, doubled and up to five days late; the catalog and the orders are at times
  * without a leader, for moments or for days; a leader of the orders crashes at any action, or is
- * deposed without knowing it and goes on with old tables. Clients repeat, give up, cancel.
+ * deposed without knowing it and goes on with old tables; it may lead again later. Clients repeat, give up, cancel.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_TESTS_SAGA_SIM_H
@@ -45,7 +45,10 @@ struct sim {
     struct heap events;
     /* Place 0: who leads the orders; place 1: one that was deposed and does not know it. */
     struct saga *leaders[2];
-    int leader_ids[2]; /* never used twice; -1: none */
+    int leader_ids[2];     /* of a process, not of a leadership; -1: none */
+    struct saga *follower; /* one that led before and may lead again; NULL: none */
+    int follower_id;
+    int regained; /* how often one did */
     int last_leader;
     struct made_table old_table; /* what the deposed one sees */
     struct entry *entries;

@@ -338,6 +338,82 @@ static void test_a_new_leadership_ignores_the_answers_of_the_last(void **state)
     assert_true(expect(self, SAGA_SCAN)->call > old_scan);
 }
 
+/* What was asked for and not taken up before leadership was lost is not done any more; only answers
+ * come. */
+static void test_what_was_not_taken_up_before_the_loss_is_not_done(void **state)
+{
+    struct fixture *self = *state;
+
+    buy_through(self, 1, "done", 5); /* whose SETTLE is due */
+    buy(self, 2, "one", "content");
+    looked_absent(self);
+    buy(self, 3, "two", "content");
+    pass(self, SCAN_PERIOD_MS); /* RESERVE, LOOK_UP, SETTLE, SCAN and LIST are waiting */
+    saga_lead(self->saga, false, self->now_ms);
+    expect_answer(self, 2, ERR_UNKNOWN);
+    expect_answer(self, 3, ERR_NOT_LEADER);
+    expect_nothing(self);
+}
+
+/* Leadership that comes and goes and comes: each time a scan, at once, and nothing of what the one
+ * before had under way; a repetition of what was answered "unknown" is taken on as new. */
+static void test_a_regained_leadership_begins_anew(void **state)
+{
+    struct fixture *self = *state;
+    struct saga_scan nothing = {0};
+    uint64_t old_order;
+
+    buy(self, 1, "key", "content");
+    looked_absent(self);
+    reserved(self, OK, "grant");
+    old_order = expect(self, SAGA_ORDER)->call;
+    saga_lead(self->saga, false, self->now_ms);
+    expect_answer(self, 1, ERR_UNKNOWN);
+    for (int i = 0; i < 3; i++) {
+        saga_lead(self->saga, true, self->now_ms);
+        pass(self, 0);
+        saga_scanned(self->saga, expect(self, SAGA_SCAN)->call, OK, &nothing, self->now_ms);
+        expect(self, SAGA_LIST);
+        expect_nothing(self);
+        if (i < 2)
+            saga_lead(self->saga, false, self->now_ms);
+    }
+    buy(self, 2, "key", "content");
+    saga_applied(self->saga, old_order, OK, 9, true, self->now_ms); /* late, of the first time */
+    looked_absent(self);
+    reserved(self, OK, "grant");
+    ordered(self, OK, 9, false);
+    expect_order(self, 2, 9, true);
+}
+
+/* A leader that is deposed without knowing it has the order log refuse all it submits: it tries on,
+ * with longer and longer pauses, answers "unknown" when the time is up, and denies nothing. */
+static void test_a_deposed_leader_that_does_not_know_it_denies_nothing(void **state)
+{
+    struct fixture *self = *state;
+    int tries = 1;
+
+    buy_until(self, 1, "key", "content", self->now_ms + 700);
+    looked_absent(self);
+    reserved(self, OK, "grant");
+    ordered(self, ERR_NOT_LEADER, 0, false);
+    while (self->action->type != SAGA_ANSWER) {
+        pass(self, SAGA_TICK_MS);
+        saga_action_destroy(&self->action);
+        self->action = saga_next(self->saga);
+        if (self->action == NULL)
+            self->action = calloc(1, sizeof *self->action);
+        else if (self->action->type == SAGA_ORDER) {
+            saga_applied(self->saga, self->action->call, ERR_NOT_LEADER, 0, false, self->now_ms);
+            tries++;
+        }
+    }
+    assert_int_equal(self->action->code, ERR_TIMEOUT);
+    assert_in_range(tries, 4, 8);
+    saga_lead(self->saga, false, self->now_ms);
+    expect_nothing(self);
+}
+
 /* A request without time left is not begun. */
 static void test_an_expired_request_is_not_begun(void **state)
 {
@@ -399,6 +475,9 @@ int main(void)
         TEST(test_a_grant_against_an_order_of_other_content_is_a_conflict),
         TEST(test_lost_leadership_answers_everybody),
         TEST(test_a_new_leadership_ignores_the_answers_of_the_last),
+        TEST(test_what_was_not_taken_up_before_the_loss_is_not_done),
+        TEST(test_a_regained_leadership_begins_anew),
+        TEST(test_a_deposed_leader_that_does_not_know_it_denies_nothing),
         TEST(test_an_expired_request_is_not_begun),
         TEST(test_above_the_bound_of_flows_it_is_busy),
         TEST(test_above_the_bound_of_tickets_it_is_busy),

@@ -156,6 +156,28 @@ static void test_the_stamp_of_a_cancel_is_judged_first(void **state)
     expect(self, SAGA_CANCELLING);
 }
 
+/* What the catalog's log time was when leadership was lost may be of days ago when it is regained: no
+ * cancel is refused by it. */
+static void test_a_regained_leadership_judges_no_stamp_by_an_old_time(void **state)
+{
+    struct fixture *self = *state;
+    int64_t stamp = LOG_TIME + 2 * STAMP_AHEAD_MS_MAX;
+
+    saga_lead(self->saga, false, self->now_ms);
+    saga_heard(self->saga, LOG_TIME); /* late */
+    self->now_ms += 2 * STAMP_AHEAD_MS_MAX;
+    saga_lead(self->saga, true, self->now_ms);
+    cancel_until(self, 1, "cancel", 7, stamp, self->now_ms + LONG_MS);
+    looked_order(self, SAGA_ACTIVE, false);
+    expect_nothing(self);
+    saga_heard(self->saga, stamp);
+    pass(self, SAGA_BACKOFF_MS_MAX);
+    looked_order(self, SAGA_ACTIVE, false);
+    assert_int_equal(expect(self, SAGA_SCAN)->type, SAGA_SCAN);
+    expect(self, SAGA_LIST);
+    expect(self, SAGA_CANCELLING);
+}
+
 /* A leader that has not heard the catalog's log time yet begins no cancel, and begins it then. */
 static void test_a_cancel_waits_for_the_catalogs_log_time(void **state)
 {
@@ -248,6 +270,7 @@ int main(void)
         TEST(test_an_unknown_cancelling_is_submitted_again),
         TEST(test_a_refused_cancelling_is_not_attempted),
         TEST(test_the_stamp_of_a_cancel_is_judged_first),
+        TEST(test_a_regained_leadership_judges_no_stamp_by_an_old_time),
         TEST(test_a_cancel_waits_for_the_catalogs_log_time),
         TEST(test_an_undo_is_sent_until_it_is_answered),
         TEST(test_an_undo_that_is_too_old_is_stamped_anew_in_the_order_log),
