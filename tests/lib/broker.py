@@ -81,8 +81,13 @@ class Broker:
     def close(self):
         if self.process.poll() is None:
             self.signal(signal.SIGTERM)
-        status = self.wait()
-        self.process.stderr.close()
+        try:
+            status = self.wait()
+        finally:
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+            self.process.stderr.close()
         assert status in (0, 128 + signal.SIGTERM), f"broker ended with {status}:\n{self.stderr}"
         assert not SANITIZER_REPORT.search(self.stderr), self.stderr
 

@@ -255,6 +255,7 @@ def test_restart_ends_it_in_order_and_starts_it(make):
     assert store.pid("broker-1") not in (None, old)
 
 
+@pytest.mark.alone
 def test_what_ignores_sigterm_is_killed_after_10_s(make):
     store = make(does={"order-1": {"ignore_sigterm": True}})
     old = store.pid("order-1")
@@ -359,6 +360,7 @@ def test_a_missing_program_is_named(make, build):
     assert nothing_is_left(store)
 
 
+@pytest.mark.alone
 def test_a_store_that_does_not_get_ready_is_taken_down_within_10_s(make):
     store = make(up=False, does={"bridge-1": {"not_ready": True}})
     began_at = time.monotonic()
@@ -368,6 +370,7 @@ def test_a_store_that_does_not_get_ready_is_taken_down_within_10_s(make):
     assert nothing_is_left(store)
 
 
+@pytest.mark.alone
 def test_a_store_that_works_without_one_of_its_processes_is_up(make):
     """It is waited for a while, and not for ever."""
     store = make(up=False)
@@ -378,6 +381,7 @@ def test_a_store_that_works_without_one_of_its_processes_is_up(make):
     assert 2 <= time.monotonic() - began_at < 10
 
 
+@pytest.mark.alone
 def test_a_wrong_configuration_fails_at_once_with_the_words_of_the_log(make):
     refusing = {"status": 2, "say": "cluster.conf:7: no such key"}
     store = make(up=False, does={"catalog-1": refusing, "bridge-1": {"not_ready": True}})

@@ -80,6 +80,7 @@ def test_a_bad_token_is_told_by_the_bridge(folder):
     assert status == 2 and str(folder / "admin.token") in sentence and "chmod 600" in sentence
 
 
+@pytest.mark.alone
 def test_a_store_with_a_bad_secret_is_not_tried_again(make_cluster):
     """It fails at once, with the words of the program, instead of after the time it may take."""
     store = make_cluster(up=False)
