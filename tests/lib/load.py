@@ -2,13 +2,16 @@
 
 Customers buy, cancel, restock and look up, over HTTP or over the bus. What they do follows from
 the seed and their name; when they do it does not. What is unknown is sent again with the same key,
-and now and then given up; what is known is now and then sent again, too.
+and now and then given up, or after some time; what is known is now and then sent again, too. With
+several bridges or brokers they go to the next one after an unknown outcome.
 
 SPDX-License-Identifier: Apache-2.0
 """
 
 import random
 import threading
+import time
+from collections import Counter
 
 from bus import Client, Unknown
 from cluster import wait_until
@@ -19,6 +22,9 @@ from shop import HttpBuyer, bus_endpoint, http_port
 CALL_SECONDS = 2.0
 RETRY_SECONDS = 0.02  # a dead process refuses at once: no busy loop around it
 GIVE_UP, REPEAT = 0.05, 0.03
+# What a broker answers by itself, without a body.
+BROKERS_WORDS = {1: "no-service", 2: "queue-full", 3: "expired", 4: "worker-lost", 9: "timeout",
+                 10: "draining", 100: "unknown-outcome"}
 PAGE = 500
 AT_A_TIME = 64  # questions under way when the end is asked for
 
@@ -27,12 +33,19 @@ class HttpWay:
     """Requests over HTTP. Each method makes one attempt; its result is what the store said:
     (True, answer) or (False, error), or Unknown is raised."""
 
-    def __init__(self, cluster):
-        self.buyer = HttpBuyer(http_port(cluster))
+    def __init__(self, cluster, bridges=1, begin=0):
+        """@begin: which of the bridges is the first to be asked, counted from 0."""
+        self.ports = [http_port(cluster, 1 + (begin + i) % bridges) for i in range(bridges)]
+        self.buyer = HttpBuyer(self.ports[0])
         self.token = {"Authorization": f"Bearer {cluster.admin_token}"}
 
     def ask(self, method, path, body=None, headers=None):
-        status, body, headers = self.buyer.call(method, path, body, headers, CALL_SECONDS)
+        try:
+            status, body, headers = self.buyer.call(method, path, body, headers, CALL_SECONDS)
+        except Unknown:
+            self.ports.append(self.ports.pop(0))
+            self.buyer = HttpBuyer(self.ports[0])
+            raise
         if status >= 400:
             return False, body
         return True, (body, headers.get("Idempotency-Replayed") == "true")
@@ -75,15 +88,24 @@ class HttpWay:
 class BusWay:
     """The same over the bus."""
 
-    def __init__(self, cluster):
-        self.client = Client(bus_endpoint(cluster))
+    def __init__(self, cluster, brokers=1, begin=0):
+        """@begin: which of the brokers is the first to be asked, counted from 0."""
+        self.endpoints = [bus_endpoint(cluster, 1 + (begin + i) % brokers)
+                          for i in range(brokers)]
+        self.client = Client(self.endpoints[0])
         self.secret = cluster.read("cluster.secret").strip()
         self.log_time = None
 
     def ask(self, service, **request):
-        status, body = self.client.call(service, request, CALL_SECONDS)
+        try:
+            status, body = self.client.call(service, request, CALL_SECONDS)
+        except Unknown:
+            self.endpoints.append(self.endpoints.pop(0))
+            self.client.close()
+            self.client = Client(self.endpoints[0])
+            raise
         if status != 0:
-            return False, body["error"]
+            return False, body["error"] if body else {"type": BROKERS_WORDS[status]}
         self.log_time = body.get("log_time", self.log_time)
         return True, body
 
@@ -128,12 +150,17 @@ class BusWay:
 
 
 class Customer(threading.Thread):
-    """Does one thing after the other until it is told to stop, and records it."""
+    """Does one thing after the other until it is told to stop, and records it.
 
-    def __init__(self, name, make_way, recorder, items, seed):
+    @patience_s: each write is tried for so long, also after the stop. None: what is unknown is given
+    up now and then, and at the stop."""
+
+    def __init__(self, name, make_way, recorder, items, seed, patience_s=None):
         super().__init__(name=name)
         self.make_way, self.recorder, self.items = make_way, recorder, items
         self.rng = random.Random(f"{seed}-{name}")
+        self.patience_s = patience_s
+        self.ends = Counter()  # of writes: "acknowledged", "denied", "given up"
         self.stopping = threading.Event()
         self.own = []  # numbers of orders that may be cancelled
         self.turns = 0
@@ -170,21 +197,52 @@ class Customer(threading.Thread):
 
     def do(self, way, op, key, args):
         """One operation: attempts until its outcome is known, or it is given up."""
-        stamp, bought = None, False
-        while not self.stopping.is_set():
+        began, stamp, end = time.monotonic(), None, None
+        while self.goes_on(end, began):
             try:
                 stamp = stamp if key is None or stamp is not None else way.stamp()
             except Unknown:
+                self.stopping.wait(RETRY_SECONDS)
                 continue
             outcome, answer = self.attempt(way, op, key, args, stamp)
-            if outcome == "ok" and op == "buy" and not bought:
-                bought = True
-                self.own.append(answer["order"]["number"])
-            known = outcome != "unknown" and not answer.get("type") in NOT_NOW
-            if op == "lookup" or self.rng.random() >= (REPEAT if known else 1 - GIVE_UP):
+            if end is None and outcome != "unknown" and answer.get("type") not in NOT_NOW:
+                end = "acknowledged" if outcome == "ok" else "denied"
+                if end == "acknowledged" and op == "buy":
+                    self.own.append(answer["order"]["number"])
+            if self.is_enough(op, end):
                 break
-            if not known:
+            if end is None:
                 self.stopping.wait(RETRY_SECONDS)
+        if op != "lookup":
+            self.ends[end or "given up"] += 1
+
+    def goes_on(self, end, began):
+        """Whether there may be one more attempt."""
+        if self.patience_s is None or end is not None:
+            return not self.stopping.is_set()
+        return time.monotonic() - began < self.patience_s
+
+    def is_enough(self, op, end):
+        """Whether there is no need for one more attempt."""
+        if op == "lookup":
+            return True
+        if end is not None:
+            return self.rng.random() >= REPEAT
+        return self.patience_s is None and self.rng.random() < GIVE_UP
+
+    def goes_on(self, known, began):
+        """Whether there may be one more attempt."""
+        if self.patience_s is None or known:
+            return not self.stopping.is_set()
+        return time.monotonic() - began < self.patience_s
+
+    def is_enough(self, op, known):
+        """Whether there is no need for one more attempt."""
+        if op == "lookup":
+            return True
+        if known:
+            return self.rng.random() >= REPEAT
+        return self.patience_s is None and self.rng.random() < GIVE_UP
 
     def attempt(self, way, op, key, args, stamp):
         with self.recorder.attempt(self.name, op, key, args) as attempt:
@@ -203,11 +261,20 @@ class Asker:
     """Asks the store at its end, when it is quiet."""
 
     def __init__(self, cluster):
-        self.client = Client(bus_endpoint(cluster))
+        names = cluster.pids()
+        # Each broker answers for itself alone.
+        self.brokers = {name: Client(bus_endpoint(cluster, int(name.rpartition("-")[2])))
+                        for name in names if name.startswith("broker-")}
+        self.client = self.brokers["broker-1"]
+        self.orders = [name for name in names if name.startswith("order-")]
         self.secret = cluster.read("cluster.secret").strip()
 
     def ask(self, service, **request):
-        status, body = self.client.call(service, request)
+        return self.ask_by(self.client, service, **request)
+
+    @staticmethod
+    def ask_by(client, service, **request):
+        status, body = client.call(service, request)
         assert status == 0, (service, request, body)
         return body
 
@@ -223,12 +290,13 @@ class Asker:
     def is_quiet(self):
         """Whether nothing is under way any more: in the broker's queues, in the order service's
         flows, or between the two services."""
-        services = self.ask("node.broker-1", op="status")["services"]
+        said = [self.ask_by(client, f"node.{name}", op="status")
+                for name, client in self.brokers.items()]
         left = self.ask("catalog", op="unsettled", older_ms=0, secret=self.secret)
-        busy = [service["name"] for service in services
+        busy = [service["name"] for status in said for service in status["services"]
                 if service["name"].endswith(".leader") and
                 service["queued"] + service["in_flight"] > 0]
-        flows = self.ask("node.order-1", op="status")["flows"]
+        flows = sum(self.ask(f"node.{name}", op="status")["flows"] for name in self.orders)
         return not busy and flows == 0 and not left["grants"] and not left["releases"]
 
     def numbers_of(self, keys):
@@ -258,7 +326,8 @@ class Asker:
         return {"active": head["orders"], "last_number": head["last_number"], "sold": sold}
 
     def close(self):
-        self.client.close()
+        for client in self.brokers.values():
+            client.close()
 
 
 def end_of(cluster, items, keys):

@@ -1,0 +1,185 @@
+"""scripts/chaos: a short run of it, and the forwarders that it cuts replicas off with.
+
+PYGMY_SEED says what the run does (default: always the same), PYGMY_CHAOS_S how long (15).
+
+SPDX-License-Identifier: Apache-2.0
+"""
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from cluster import ROOT, PortBlock, wait_until
+from proxy import Proxy, owner_of, socket_inode
+
+CHAOS = os.path.join(ROOT, "scripts", "chaos")
+SEED = os.environ.get("PYGMY_SEED", "5")
+SECONDS = os.environ.get("PYGMY_CHAOS_S", "15")
+# Long enough that something that passes a blocked pair would have come.
+SILENCE_S = 0.3
+
+
+# ---- Forwarders --------------------------------------------------------------------------------
+
+
+class Speaker:
+    """A process of its own with a connection: it sends what it is given and prints what it gets."""
+
+    CODE = """
+import os, socket, sys, threading
+connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+def receive():
+    while data := connection.recv(1024):
+        os.write(1, data)
+    os.close(1)
+threading.Thread(target=receive, daemon=True).start()
+while data := os.read(0, 1024):
+    connection.sendall(data)
+"""
+
+    def __init__(self, folder, name, port):
+        self.child = subprocess.Popen([sys.executable, "-c", self.CODE, str(port)],
+                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        os.set_blocking(self.child.stdout.fileno(), False)
+        (folder / f"{name}.pid").write_text(f"{self.child.pid}\n")
+        self.heard = b""
+
+    def say(self, text):
+        self.child.stdin.write(text)
+
+    def hears(self, text):
+        wait_until(lambda: self.listen().endswith(text), what=f"{text} arrives")
+
+    def listen(self):
+        self.heard += self.child.stdout.read() or b""
+        return self.heard
+
+    def close(self):
+        self.child.kill()
+        self.child.wait()
+        self.child.stdin.close()
+        self.child.stdout.close()
+
+
+class Listener:
+    """What the forwarders connect to."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(str(path))
+        self.socket.listen()
+        self.socket.settimeout(10)
+
+    def accept(self):
+        connection, _ = self.socket.accept()
+        connection.settimeout(10)
+        return connection
+
+    def close(self):
+        self.socket.close()
+
+
+@pytest.fixture(name="rig")
+def rig_fixture(tmp_path):
+    """A forwarder to "one", and two processes, "two" and "three", that are connected to it: the
+    proxy, the two, and their connections as "one" has them. Each of them can be heard."""
+    ports, listener = PortBlock(), Listener(tmp_path / "one.peer")
+    speakers, connections = [], []
+    try:
+        with Proxy(str(tmp_path), [("one", ports.base, str(tmp_path / "one.peer"))]) as proxy:
+            for name in ("two", "three"):
+                speakers.append(Speaker(tmp_path, name, ports.base))
+                connections.append(listener.accept())
+            yield proxy, speakers, connections
+    finally:
+        for each in [*speakers, *connections, listener]:
+            each.close()
+        ports.release()
+
+
+def assert_silent(connection):
+    connection.settimeout(SILENCE_S)
+    with pytest.raises(TimeoutError):
+        connection.recv(1024)
+    connection.settimeout(10)
+
+
+def test_what_is_said_passes_both_ways(rig):
+    _, speakers, connections = rig
+    for speaker, connection in zip(speakers, connections):
+        speaker.say(b"there")
+        assert connection.recv(1024) == b"there"
+        connection.sendall(b"back")
+        speaker.hears(b"back")
+
+
+def test_a_blocked_way_holds_back_and_the_others_pass(rig):
+    """And nothing is lost by it, nor any connection closed."""
+    proxy, (two, three), (with_two, with_three) = rig
+    proxy.block({("two", "one")})
+    two.say(b"held back")
+    three.say(b"passes")
+    with_two.sendall(b"other way")
+    assert with_three.recv(1024) == b"passes"
+    two.hears(b"other way")
+    assert_silent(with_two)
+    proxy.block({("one", "two")})
+    assert with_two.recv(1024) == b"held back"
+    with_two.sendall(b", later")
+    three.say(b"again")
+    assert with_three.recv(1024) == b"again"
+    assert_silent(with_two)
+    assert two.listen() == b"other way"
+    proxy.block(set())
+    two.hears(b"other way, later")
+
+
+def test_an_end_does_not_pass_a_blocked_way_before_it_is_free(rig):
+    proxy, (two, _), (with_two, _) = rig
+    proxy.block({("two", "one"), ("one", "two")})
+    two.close()
+    assert_silent(with_two)
+    proxy.block(set())
+    assert with_two.recv(1024) == b""
+
+
+def test_the_owner_of_a_connection_is_found_by_its_socket(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        speaker = Speaker(tmp_path, "two", server.getsockname()[1])
+        connection, far = server.accept()
+        assert owner_of(str(tmp_path), far, connection.getsockname()) == "two"
+        (tmp_path / "two.pid").unlink()
+        assert owner_of(str(tmp_path), far, connection.getsockname()) is None
+        assert socket_inode(("127.0.0.1", 1), ("127.0.0.1", 2)) is None
+        speaker.close()
+        connection.close()
+
+
+# ---- Runs --------------------------------------------------------------------------------------
+
+
+def chaos(*flags, timeout=60):
+    return subprocess.run([CHAOS, *flags], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=timeout, check=False)
+
+
+def test_wrong_flags_are_told(tmp_path):
+    (tmp_path / "something").touch()
+    for flags in (["--seconds", "0"], ["--seconds", "soon"], ["--port-base", "0"], ["--sed", "1"],
+                  ["--dir", str(tmp_path)]):
+        assert chaos(*flags).returncode == 2, flags
+    assert "usage: scripts/chaos" in chaos("--help").stdout
+
+
+@pytest.mark.alone
+@pytest.mark.limit_s(120 + 2 * float(SECONDS))
+def test_a_store_under_fire_keeps_every_promise(tmp_path):
+    result = chaos("--seed", SEED, "--seconds", SECONDS, "--dir", str(tmp_path / "store"),
+                   timeout=100 + 2 * float(SECONDS))
+    print(result.stdout + result.stderr)
+    assert result.returncode == 0
+    assert result.stdout.endswith(f"verdict of seed {SEED}: clean\n")
+    assert not (tmp_path / "store").exists()
