@@ -210,6 +210,11 @@ static void machine_close(void *arg)
     self->path = NULL;
 }
 
+static uint64_t machine_digest(void *arg)
+{
+    return state_digest(((struct machine *)arg)->state);
+}
+
 static replica_index machine_applied(void *arg)
 {
     return state_index(((struct machine *)arg)->state);
@@ -248,6 +253,7 @@ void machine_interface(struct machine *self, struct replica_machine *interface)
         .self = self,
         .open = machine_open,
         .close = machine_close,
+        .digest = machine_digest,
         .applied = machine_applied,
         .begin = machine_begin,
         .commit = machine_commit,

@@ -73,8 +73,7 @@ static const char sql_schema[] =
     " content = 'item', content_rowid = 'id', columnsize = 0, prefix = '2 3',"
     " tokenize = \"unicode61 remove_diacritics 2\");";
 
-/* The end: what is half applied must never be seen. */
-static _Noreturn void sql_die(struct sql *self, const char *statement)
+_Noreturn void sql_die(struct sql *self, const char *statement)
 {
     log_write(self->log, LOG_LEVEL_ERROR, "the state's file failed; ending",
               LOG_TEXT("error", sqlite3_errmsg(self->database)),

@@ -119,6 +119,9 @@ int sql_open_reader(const char *path, struct log *log, struct sql **self_p, char
 /* Accepts NULL. */
 void sql_close(struct sql **self_p);
 
+/* End the process: what is half applied must never be seen. @statement: what could not be done. */
+_Noreturn void sql_die(struct sql *self, const char *statement);
+
 sqlite3 *sql_database(struct sql *self);
 /* The statement, reset and with nothing bound: bind, then sql_row() until it is false, or
  * sql_run(). It is the caller's until the statement of the same name is asked for again. */

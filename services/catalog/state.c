@@ -10,15 +10,19 @@
 #include "broker/bus/err.h"
 #include "services/catalog/fold.h"
 #include "services/catalog/records.h"
+#include "services/replica/digest.h"
+#include "services/replica/state_file.h"
 
 struct state {
     struct sql *sql;
     struct fold *fold;
+    struct digest *digest;
     uint64_t index;
     int64_t now_ms;
     int64_t wall_ms;
     struct state_totals totals;
     struct state_totals saved; /* as they were at state_save() */
+    uint64_t saved_digest;     /* likewise */
 };
 
 static int64_t state_count_open(struct state *self, enum record_state state)
@@ -46,6 +50,16 @@ static void state_load(struct state *self)
     };
 }
 
+/* Count the digest of what is there. The row of meta is left out: it is written at the end of a batch,
+ * and what it says is mixed in as it is at each entry. */
+static int state_open_digest(struct state *self, const char *path, char **error)
+{
+    static const char *const left_out[] = {"meta"};
+
+    self->digest = digest_open(sql_database(self->sql), left_out, 1);
+    return self->digest != NULL ? OK : state_file_failed(sql_database(self->sql), path, error);
+}
+
 int state_open(const char *path, struct log *log, struct state **self_p, char **error)
 {
     struct sql *sql = NULL;
@@ -62,6 +76,11 @@ int state_open(const char *path, struct log *log, struct state **self_p, char **
         state_close(&self);
         return ERR_STORAGE;
     }
+    code = state_open_digest(self, path, error);
+    if (code != OK) {
+        state_close(&self);
+        return code;
+    }
     state_load(self);
     *self_p = self;
     return OK;
@@ -73,6 +92,7 @@ void state_close(struct state **self_p)
     if (self == NULL)
         return;
     fold_destroy(&self->fold);
+    digest_close(&self->digest);
     sql_close(&self->sql);
     free(self);
     *self_p = NULL;
@@ -100,6 +120,8 @@ void state_begin(struct state *self)
 
 void state_commit(struct state *self)
 {
+    if (!digest_sound(self->digest))
+        sql_die(self->sql, "the digest of a row");
     sqlite3_stmt *statement = sql_get(self->sql, SQL_META_PUT);
     sqlite3_bind_int64(statement, 1, (sqlite3_int64)self->index);
     sqlite3_bind_int64(statement, 2, self->now_ms);
@@ -131,8 +153,15 @@ int64_t state_wall_ms(const struct state *self)
     return self->wall_ms;
 }
 
+uint64_t state_digest(const struct state *self)
+{
+    return digest_with(digest_with(digest_value(self->digest), self->index),
+                       (uint64_t)self->now_ms);
+}
+
 void state_save(struct state *self)
 {
+    self->saved_digest = digest_value(self->digest);
     self->saved = self->totals;
     sql_run(self->sql, sql_get(self->sql, SQL_SAVE));
 }
@@ -148,4 +177,5 @@ void state_undo(struct state *self)
     sql_run(self->sql, sql_get(self->sql, SQL_SAVE_DROP));
     sql_run(self->sql, sql_get(self->sql, SQL_SAVE_KEEP));
     self->totals = self->saved;
+    digest_return(self->digest, self->saved_digest);
 }

@@ -46,6 +46,10 @@ uint64_t state_index(const struct state *self);
 int64_t state_now_ms(const struct state *self);  /* log time; decides */
 int64_t state_wall_ms(const struct state *self); /* UTC, for people only; 0 after opening */
 
+/* The digest of all that the entries made (digest.h), also within a batch; equal wherever the same
+ * entries were applied. */
+uint64_t state_digest(const struct state *self);
+
 /* Mark a point within an entry; then keep what was done since, or undo it, sums included. */
 void state_save(struct state *self);
 void state_keep(struct state *self);

@@ -25,6 +25,13 @@ static void machine_end(void *arg)
     orders_close(&self->orders);
 }
 
+static uint64_t machine_digest(void *arg)
+{
+    struct machine *self = arg;
+
+    return orders_digest(self->orders);
+}
+
 static replica_index machine_applied(void *arg)
 {
     struct machine *self = arg;
@@ -106,6 +113,7 @@ void machine_init(struct machine *self, struct log *log, machine_lead_fn *lead, 
         .self = self,
         .open = machine_open,
         .close = machine_end,
+        .digest = machine_digest,
         .applied = machine_applied,
         .begin = machine_begin,
         .commit = machine_commit,

@@ -15,6 +15,7 @@
 
 #include "broker/bus/alloc.h"
 #include "broker/bus/err.h"
+#include "services/replica/digest.h"
 #include "services/replica/fatal.h"
 #include "services/replica/state_file.h"
 
@@ -82,6 +83,7 @@ struct orders {
     sqlite3 *db;
     struct log *log;
     sqlite3_stmt *statements[STATEMENTS];
+    struct digest *digest;
     uint64_t applied;     /* log index of the last applied entry */
     uint64_t last_number; /* O1 */
     uint64_t active;      /* orders in state active */
@@ -180,6 +182,16 @@ static int orders_prepare(struct orders *self, const char *path, char **error)
     return OK;
 }
 
+/* Count the digest of what is there. The counters are left out: they are written at the end of a
+ * batch, and mixed in as they are at each entry. */
+static int orders_open_digest(struct orders *self, const char *path, char **error)
+{
+    static const char *const left_out[] = {"counters"};
+
+    self->digest = digest_open(self->db, left_out, 1);
+    return self->digest != NULL ? OK : state_file_failed(self->db, path, error);
+}
+
 /* What is kept in memory. */
 static void orders_load(struct orders *self)
 {
@@ -201,6 +213,8 @@ int orders_open(const char *path, struct log *log, struct orders **self_p, char 
     code = orders_connect(self, path, error);
     if (code == OK)
         code = orders_prepare(self, path, error);
+    if (code == OK)
+        code = orders_open_digest(self, path, error);
     if (code != OK) {
         orders_close(&self);
         return code;
@@ -220,6 +234,7 @@ void orders_close(struct orders **self_p)
         return;
     for (int i = 0; i < STATEMENTS; i++)
         sqlite3_finalize(self->statements[i]);
+    digest_close(&self->digest);
     code = sqlite3_close(self->db);
     assert(code == SQLITE_OK); /* else it would live on, beside the file that comes next */
     free(self);
@@ -234,6 +249,7 @@ void orders_begin(struct orders *self)
 
 void orders_commit(struct orders *self)
 {
+    orders_expect(self, digest_sound(self->digest));
     orders_bind_number(self, COUNT, 1, (int64_t)self->applied);
     orders_bind_number(self, COUNT, 2, (int64_t)self->last_number);
     orders_bind_number(self, COUNT, 3, (int64_t)self->active);
@@ -245,6 +261,14 @@ void orders_set_applied(struct orders *self, uint64_t index)
 {
     assert(index > self->applied);
     self->applied = index;
+}
+
+uint64_t orders_digest(const struct orders *self)
+{
+    uint64_t rows = digest_value(self->digest);
+
+    return digest_with(digest_with(digest_with(rows, self->applied), self->last_number),
+                       self->active);
 }
 
 uint64_t orders_applied(const struct orders *self)

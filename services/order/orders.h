@@ -66,6 +66,9 @@ void orders_commit(struct orders *self);
 /* The entry of that log index has been applied. Rises. */
 void orders_set_applied(struct orders *self, uint64_t index);
 /* The last one, 0 when the tables are empty. */
+/* The digest of all that the entries made (digest.h), also within a batch; equal wherever the same
+ * entries were applied. */
+uint64_t orders_digest(const struct orders *self);
 uint64_t orders_applied(const struct orders *self);
 
 enum orders_outcome {

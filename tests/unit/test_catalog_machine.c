@@ -69,6 +69,11 @@ static void replay(struct driver *driver, const struct bytes_writer *log, uint64
         driver->interface.commit(driver->interface.self);
 }
 
+static uint64_t digest_of(struct driver *driver)
+{
+    return driver->interface.digest(driver->interface.self);
+}
+
 /* Two machines that applied the same entries hold the same rows, however the entries were
  * batched. */
 static void test_the_same_entries_make_the_same_tables(void **state)
@@ -82,6 +87,7 @@ static void test_the_same_entries_make_the_same_tables(void **state)
     assert_null(strstr(a, "|buy-2|"));
     assert_non_null(strstr(a, "|buy-29|"));
     assert_string_equal(a, b);
+    assert_true(digest_of(one) == digest_of(other));
     free(a);
     free(b);
     driver_destroy(one);
@@ -104,6 +110,7 @@ static void test_a_machine_goes_on_from_any_index(void **state)
         replay(other, &one->log, stop, one->index, 5);
         char *found = driver_dump(other);
         assert_string_equal(found, expected);
+        assert_true(digest_of(other) == digest_of(one));
         free(found);
         driver_destroy(other);
     }
@@ -166,6 +173,7 @@ static void test_a_machine_goes_on_from_another_ones_file(void **state)
     expect(reserve(other, "own", 1, "[{'id':1001,'quantity':1}]"), OK);
     install(other, one);
     assert_int_equal(other->interface.applied(other->interface.self), one->index);
+    assert_true(digest_of(one) == digest_of(other));
     expect_same_totals(one, other);
     assert_int_equal(stock_of(other, 1001), -1);
     for (size_t i = 0; i < sizeof writes / sizeof writes[0]; i++)
@@ -173,12 +181,53 @@ static void test_a_machine_goes_on_from_another_ones_file(void **state)
     tick(one, one->now_ms + 3 * DAY_MS); /* whereupon all of what may be forgotten is */
     tick(other, other->now_ms + 3 * DAY_MS);
     expect_same_totals(one, other);
+    assert_true(digest_of(one) == digest_of(other));
     char *a = driver_dump(one), *b = driver_dump(other);
     assert_string_equal(a, b);
     free(a);
     free(b);
     driver_destroy(one);
     driver_destroy(other);
+}
+
+/* A single stock that differs makes another digest: at once when the file is opened, and still after
+ * entries that leave the item alone. */
+static void test_a_stock_that_differs_shows_in_the_digest(void **state)
+{
+    struct driver *one = driver_new(), *other = driver_new();
+    sqlite3 *database = NULL;
+    (void)state;
+    add_item(one, 1, 5);
+    add_item(one, 2, 5);
+    install(other, one);
+    assert_true(digest_of(one) == digest_of(other));
+    machine_destroy(&other->machine);
+    assert_int_equal(sqlite3_open(other->path, &database), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(database, "UPDATE item SET stock = 4 WHERE id = 2", NULL, NULL, NULL),
+        SQLITE_OK);
+    assert_int_equal(sqlite3_close(database), SQLITE_OK);
+    driver_start(other);
+    assert_true(digest_of(one) != digest_of(other));
+    expect_same_answer(one, other,
+                       "{'op':'stock','key':'s','stamp':0,'id':1,'change':1,"
+                       "'reason':'r'}");
+    assert_true(digest_of(one) != digest_of(other));
+    driver_destroy(one);
+    driver_destroy(other);
+}
+
+/* An entry that changes nothing but the log's time shows, too; so does one more entry. */
+static void test_each_entry_makes_another_digest(void **state)
+{
+    struct driver *driver = driver_new();
+    uint64_t empty = digest_of(driver);
+    (void)state;
+    tick(driver, driver->now_ms);
+    uint64_t first = digest_of(driver);
+    tick(driver, driver->now_ms);
+    assert_true(empty != first && first != digest_of(driver));
+    driver_destroy(driver);
 }
 
 struct reader {
@@ -437,6 +486,8 @@ int main(void)
         cmocka_unit_test(test_the_same_entries_make_the_same_tables),
         cmocka_unit_test(test_a_machine_goes_on_from_any_index),
         cmocka_unit_test(test_a_machine_goes_on_from_another_ones_file),
+        cmocka_unit_test(test_a_stock_that_differs_shows_in_the_digest),
+        cmocka_unit_test(test_each_entry_makes_another_digest),
         cmocka_unit_test(test_readers_let_go_of_a_file_before_it_is_replaced),
         cmocka_unit_test(test_tables_of_another_version_are_refused),
         cmocka_unit_test(test_a_batch_is_whole_or_absent),

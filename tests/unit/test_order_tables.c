@@ -417,6 +417,7 @@ static void test_a_machine_goes_on_from_another_ones_file(void **state)
     assert_int_equal(other.replica.open(&other.machine, other.path, &error), OK);
     other.index = other.replica.applied(&other.machine);
     assert_int_equal(other.index, 3);
+    assert_true(self->replica.digest(&self->machine) == other.replica.digest(&other.machine));
     assert_int_equal(orders_last_number(other.machine.orders), 2);
     assert_int_equal(orders_active(other.machine.orders), 1);
     assert_int_equal(apply_order(&other, "two", 7, 1).number, 2);
@@ -427,6 +428,7 @@ static void test_a_machine_goes_on_from_another_ones_file(void **state)
     assert_true(apply_cancelled(self, 1).made);
     char *first = dump(self->path), *second = dump(other.path);
     assert_string_equal(first, second);
+    assert_true(self->replica.digest(&self->machine) == other.replica.digest(&other.machine));
     free(first);
     free(second);
     machine_close(&other.machine);
@@ -499,9 +501,11 @@ static void test_apply_is_deterministic(void **state)
 {
     struct fixture *self = *state;
     char *first, *second;
+    uint64_t digest;
 
     apply_random(self, 42);
     first = dump(self->path);
+    digest = self->replica.digest(&self->machine);
     machine_close(&self->machine);
     unlink(self->path);
     open_machine(self);
@@ -509,6 +513,10 @@ static void test_apply_is_deterministic(void **state)
     apply_random(self, 42);
     second = dump(self->path);
     assert_string_equal(first, second);
+    assert_true(self->replica.digest(&self->machine) == digest);
+    machine_close(&self->machine);
+    open_machine(self);
+    assert_true(self->replica.digest(&self->machine) == digest);
     free(first);
     free(second);
 }

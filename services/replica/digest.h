@@ -1,0 +1,54 @@
+/* A digest of all rows of a SQLite database, kept up as they change: equal at two replicas that have
+ * applied the same entries, whatever became of them meanwhile (batches, restarts, snapshots).
+ *
+ * It is the sum, modulo 2^64, of a hash of each row (of its table's name and its values). A sum does
+ * not depend on the order of rows, and a change takes the old row's hash away and adds the new one's;
+ * so the sum kept up is that of counting all rows again, which is done at the start: what a file came
+ * with counts as it is, and not as somebody says that it is. This finds what disks, memory and our own
+ * slips do to a table; it is no defence against somebody who chooses rows.
+ *
+ * What it sees, by SQLite's pre-update hook: each row that a statement of this connection inserts,
+ * changes or deletes, by whatever clause, in tables with a rowid or without. What it does not see:
+ *   - virtual tables: their shadow tables are left out, which full-text search fills with segments
+ *     that depend on where transactions end; their content is that of other tables
+ *   - a rollback: see digest_return()
+ *   - rowids that are no column of the table, and whether a number is stored as 3 or as 3.0
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef PYGMY_REPLICA_DIGEST_H
+#define PYGMY_REPLICA_DIGEST_H
+
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct digest;
+
+/* Count all rows, and keep the sum up from here on. The database has its tables already, all of them
+ * until the digest is closed, and its connection has no other pre-update hook.
+ *
+ * @left_out  tables that are left out, @count of them (what says how far the entries are applied, and
+ *            is only written at the end of a batch); copied
+ *
+ * Returns NULL when the database can't be read: sqlite3_errmsg() says why. */
+struct digest *digest_open(sqlite3 *database, const char *const *left_out, size_t count);
+/* Before the database is closed. Accepts NULL. */
+void digest_close(struct digest **self_p);
+
+/* The sum, with what was changed in a transaction that is under way. */
+uint64_t digest_value(const struct digest *self);
+/* The changes since digest_value() was @value were rolled back. */
+void digest_return(struct digest *self, uint64_t value);
+
+/* Whether every change so far could be seen. One that could not (an old row can't be read any more)
+ * leaves a sum that says nothing, and a store that nobody should go on with. */
+bool digest_sound(const struct digest *self);
+
+/* The sum of all rows, counted again. Returns false when they can't be read. */
+bool digest_count(const struct digest *self, uint64_t *value);
+
+/* @digest and a number that belongs to it but stands in no row. */
+uint64_t digest_with(uint64_t digest, uint64_t number);
+
+#endif
