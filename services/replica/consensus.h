@@ -205,8 +205,9 @@ replica_index consensus_durable_index(const struct consensus *self);
 replica_term consensus_term_of(const struct consensus *self, replica_index index);
 /* The entry, the driver's own, when it is in memory; else NULL: it is durable and on the disk. */
 struct shared_entry *consensus_entry(const struct consensus *self, replica_index index);
-/* The membership in force, committed or not. */
+/* The membership in force, committed or not, and the index of its entry (0: there is none). */
 const struct membership *consensus_membership(const struct consensus *self);
+replica_index consensus_membership_index(const struct consensus *self);
 /* That which was in force at @index, which is committed; *at is its entry's index. */
 void consensus_membership_at(const struct consensus *self, replica_index index,
                              struct membership *membership, replica_index *at);

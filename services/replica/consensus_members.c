@@ -128,6 +128,13 @@ const struct membership *consensus_membership(const struct consensus *self)
     return history->count == 0 ? &nobody : &history->records[history->count - 1].membership;
 }
 
+replica_index consensus_membership_index(const struct consensus *self)
+{
+    const struct consensus_history *history = &self->history;
+
+    return history->count == 0 ? 0 : history->records[history->count - 1].index;
+}
+
 /* The core replaces its configuration at the word, and steps down where it is not in it any more. */
 void consensus_tell_memberships(struct consensus *self, replica_index index)
 {
@@ -206,8 +213,7 @@ static int change_ready(const struct consensus *self, uint64_t promotee)
 {
     if (!consensus_leads(self) || self->transfer_id != 0 || raft_transferee(&self->raft) != 0)
         return ERR_NOT_LEADER;
-    const struct consensus_record *last = &self->history.records[self->history.count - 1];
-    if (!consensus_serves(self) || last->index > self->commit_index)
+    if (!consensus_serves(self) || consensus_membership_index(self) > self->commit_index)
         return ERR_BUSY;
     assert(self->raft.configuration_uncommitted_index == 0);
     const uint64_t catching_up = self->raft.leader_state.promotee_id;
@@ -218,7 +224,7 @@ static int change_ready(const struct consensus *self, uint64_t promotee)
 
 static bool voters_know_last_change(const struct consensus *self, const struct membership *next)
 {
-    const replica_index last = self->history.records[self->history.count - 1].index;
+    const replica_index last = consensus_membership_index(self);
     raft_index match;
 
     for (size_t i = 0; i < next->count; i++) {

@@ -162,6 +162,9 @@ static struct replica *replica_new(zloop_t *loop, const struct replica_options *
     self->timer_ms = INT64_MAX;
     self->tick_ms = clock_ms() + LOG_TIME_TICK_MS;
     self->read_deadline_ms = INT64_MAX;
+    self->members_changed = true;
+    if (options->contacts != NULL)
+        self->contacts = *options->contacts;
     self->append = alloc_zero(APPEND_COUNT_MAX * sizeof self->append[0]);
     self->applied = alloc_zero(APPEND_COUNT_MAX * sizeof self->applied[0]);
     log_time_init(&self->time);
@@ -204,6 +207,7 @@ static void replica_drain_disk(struct replica *self)
 static void replica_answer_all(struct replica *self)
 {
     replica_drain_disk(self);
+    replica_drop_change(self);
     replica_drop_submissions(self);
     while (self->under_way.count > 0)
         replica_apply(self);

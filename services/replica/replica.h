@@ -74,6 +74,8 @@ struct replica_machine {
     void (*lead)(void *self, bool leader, replica_term term);
 };
 
+struct membership;
+
 struct replica_options {
     const char *name;      /* "catalog-1" */
     const char *group;     /* "catalog" */
@@ -85,7 +87,10 @@ struct replica_options {
     const char *address;   /* own, as in struct member; NULL where there is no link */
     const char *const *relays; /* the brokers' endpoints for publishers; read during the call */
     size_t relay_count;
-    bool join;               /* an empty directory is no error: it waits to be added to its group */
+    bool join; /* an empty directory is no error: it waits to be added to its group */
+    /* Who is known to be in the group, itself or not: connected to as long as this replica has no vote
+     * by its own log, which may not know those yet who lead now. NULL: nobody; copied. */
+    const struct membership *contacts;
     unsigned election_ms;    /* 0: ELECTION_MS */
     unsigned heartbeat_ms;   /* 0: ELECTION_BEAT_MS */
     struct log *log;         /* or NULL */
@@ -99,7 +104,6 @@ struct replica_options {
 };
 
 struct replica;
-struct membership;
 
 /* @code    OK: @result is what apply returned, now the callee's. Else @result is NULL: ERR_UNKNOWN
  *          when the command had been appended to the log and leadership was lost before it was
@@ -163,6 +167,19 @@ int replica_read(struct replica *self, int64_t deadline_ms, replica_read_fn *don
  * or ERR_UNAVAILABLE (there is nobody to hand it to). */
 int replica_transfer(struct replica *self, uint64_t id);
 
+/* Change who belongs to the group, at its leader: add a learner, make a voter of one, remove a member;
+ * what speaks against it is said in consensus.h. One change at a time. @address is copied.
+ *
+ * @done is told, never from within: OK (with no result) when the entry is committed and applied here;
+ * ERR_UNKNOWN when leadership was lost before; else nothing has happened, and it is what consensus.h
+ * says. A promotion that ends in ERR_UNAVAILABLE has the learner catch up, and is to be repeated.
+ *
+ * Returns 0, ERR_NOT_LEADER, or ERR_BUSY (another one waits). */
+int replica_add(struct replica *self, uint64_t id, const char *address, replica_done_fn *done,
+                void *arg);
+int replica_promote(struct replica *self, uint64_t id, replica_done_fn *done, void *arg);
+int replica_remove(struct replica *self, uint64_t id, replica_done_fn *done, void *arg);
+
 /* Whether this replica serves as its group's leader. */
 bool replica_is_leader(const struct replica *self);
 replica_term replica_current_term(const struct replica *self);
@@ -190,8 +207,10 @@ struct replica_status {
 };
 
 void replica_status(const struct replica *self, struct replica_status *status);
-/* Who belongs to the group, by the entries of the log so far. */
+/* Who belongs to the group, by the entries of the log so far, and the index of the entry that says
+ * so (0: none does): above the commit index it may yet be undone. */
 const struct membership *replica_membership(const struct replica *self);
+replica_index replica_membership_index(const struct replica *self);
 /* At the leader: how far the log of a member is known to agree, and since when nothing was heard of
  * it (-1: never). False elsewhere. */
 bool replica_progress(const struct replica *self, uint64_t id, replica_index *match_index,

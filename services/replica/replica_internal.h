@@ -1,7 +1,8 @@
 /* What the parts of a replica know of each other: replica_found.c (founding), replica_start.c (what
  * the log holds), replica.c (life), replica_turn.c (events and what follows from them),
- * replica_submit.c (commands and reads that wait), replica_apply.c, replica_peers.c (messages out,
- * and what is known of the others), replica_series.c (metrics).
+ * replica_submit.c (commands and reads that wait), replica_apply.c, replica_members.c (who belongs to
+ * the group), replica_peers.c (messages out, and what is known of the others), replica_series.c
+ * (metrics).
  *
  * The way of a command at its leader:
  *
@@ -80,6 +81,15 @@ struct replica_applied {
     void *result;
 };
 
+/* A change of the group that waits for its turn. */
+struct replica_change {
+    enum { REPLICA_CHANGE_NONE, REPLICA_ADD, REPLICA_PROMOTE, REPLICA_REMOVE } kind;
+    uint64_t id;
+    char *address; /* REPLICA_ADD; owned */
+    replica_done_fn *done;
+    void *arg;
+};
+
 struct replica_series {
     struct metric *leader;
     struct metric *follower;
@@ -119,6 +129,8 @@ struct replica {
     bool closing;           /* nothing more is accepted */
     bool disk_low;
     bool members_changed; /* the link is to be told */
+    struct membership contacts;
+    struct replica_change change;
 
     /* Of the last CONSENSUS_ROLE. */
     enum consensus_role role;
@@ -202,6 +214,9 @@ struct submission *replica_submission_of(struct replica *self, replica_index ind
 /* Forget a submission and tell who made it. */
 void replica_finish(struct replica *self, struct submission *submission, int code, void *result,
                     replica_index index);
+/* Call back when the change of the group at @index is applied. */
+void replica_await_change(struct replica *self, replica_index index, replica_done_fn *done,
+                          void *arg);
 /* The idle leader's entry for the time, when one is due. */
 void replica_tick(struct replica *self, int64_t now_ms);
 
@@ -219,6 +234,15 @@ void replica_drop_reads(struct replica *self);
 replica_index replica_appliable(const struct replica *self);
 /* Apply as much of it as one turn may, and call back. */
 void replica_apply(struct replica *self);
+
+/* ---- replica_members.c ---- */
+
+/* Be connected to who belongs to the group. */
+void replica_connect(struct replica *self);
+/* Make the change that waits. */
+void replica_change_members(struct replica *self);
+/* Refuse it. */
+void replica_drop_change(struct replica *self);
 
 /* ---- replica_peers.c ---- */
 

@@ -151,6 +151,11 @@ const struct membership *replica_membership(const struct replica *self)
     return consensus_membership(self->consensus);
 }
 
+replica_index replica_membership_index(const struct replica *self)
+{
+    return consensus_membership_index(self->consensus);
+}
+
 bool replica_progress(const struct replica *self, uint64_t id, replica_index *match_index,
                       int64_t *last_contact_ms)
 {

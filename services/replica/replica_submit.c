@@ -188,6 +188,17 @@ void replica_submit_waiting(struct replica *self)
     }
 }
 
+void replica_await_change(struct replica *self, replica_index index, replica_done_fn *done,
+                          void *arg)
+{
+    struct submission *submission = submission_new(LOG_ENTRY_MEMBERSHIP, NULL, 0, done, arg);
+
+    submission->index = index;
+    submission->term = self->lead_term;
+    submission_push(&self->under_way, submission);
+    self->pending_count++;
+}
+
 void replica_drop_submissions(struct replica *self)
 {
     replica_index commit_index = consensus_commit_index(self->consensus);

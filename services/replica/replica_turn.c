@@ -99,17 +99,6 @@ void replica_settle(struct replica *self)
         replica_act(self, &action);
 }
 
-/* Be connected to who belongs to the group. */
-static void replica_connect(struct replica *self)
-{
-    if (!self->members_changed || self->link == NULL)
-        return;
-    self->members_changed = false;
-    if (peer_link_update(self->link, consensus_membership(self->consensus)) != 0)
-        log_write(self->log, LOG_LEVEL_ERROR, "a member has no endpoint that could be connected to",
-                  LOG_UINT("term", consensus_term(self->consensus)));
-}
-
 /* ---- Leadership ---------------------------------------------------------------------------- */
 
 static void replica_tell_lead(struct replica *self, bool leader)
@@ -161,7 +150,8 @@ static void replica_set_alarms(struct replica *self)
     if (at_ms != self->timer_ms)
         alarm_set(self->timer, at_ms);
     self->timer_ms = at_ms;
-    if (self->applied_index < replica_appliable(self) || self->asked.first != NULL)
+    if (self->applied_index < replica_appliable(self) || self->asked.first != NULL ||
+        self->change.kind != REPLICA_CHANGE_NONE)
         alarm_set(self->more, 0);
 }
 
@@ -178,6 +168,7 @@ void replica_turn(struct replica *self)
     replica_apply(self);
     replica_take_lead(self);
     replica_serve_reads(self);
+    replica_change_members(self);
     replica_submit_waiting(self);
     replica_ask_reads(self);
     replica_serve_reads(self);

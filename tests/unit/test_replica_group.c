@@ -43,6 +43,9 @@ struct seats {
     zloop_t *loop;
     struct seat seats[MEMBERS + 1]; /* by id; 0 is not used */
     struct seat joiner;
+    struct membership founders;
+    size_t changes;                 /* of the group, that were called back */
+    int change;                     /* the code of the last one */
     size_t oks, unknowns, refusals; /* of commands */
     replica_index last_index;       /* of the last OK */
     size_t reads, late_reads;
@@ -112,6 +115,7 @@ static int seat_open(struct seat *self, bool join)
     char *error = NULL;
 
     options.join = join;
+    options.contacts = &self->group->founders;
     self->machine = toy_machine_new();
     struct replica_machine machine = toy_machine_interface(self->machine);
     int result = replica_open(self->group->loop, &options, &machine, &self->replica, &error);
@@ -123,17 +127,18 @@ static int seat_open(struct seat *self, bool join)
 
 static void found_all(struct seats *self)
 {
-    struct membership membership = {.count = MEMBERS};
+    struct membership *membership = &self->founders;
     char *error = NULL;
 
+    membership->count = MEMBERS;
     for (size_t i = 1; i <= MEMBERS; i++) {
-        struct member *member = &membership.members[i - 1];
+        struct member *member = &membership->members[i - 1];
         *member = (struct member){.id = i, .role = MEMBER_VOTER};
         snprintf(member->address, sizeof member->address, "%s", self->seats[i].address);
     }
     for (size_t i = 1; i <= MEMBERS; i++) {
         struct replica_options options = seat_options(&self->seats[i]);
-        assert_int_equal(replica_found(&options, &membership, &error), 0);
+        assert_int_equal(replica_found(&options, membership, &error), 0);
     }
 }
 
@@ -547,6 +552,188 @@ static void test_a_joiner_waits(void **state)
     assert_ptr_equal(leader_of(self), leader);
 }
 
+/* ---- Changes of the group ------------------------------------------------------------------- */
+
+static void on_change(void *arg, int code, void *result, replica_index index)
+{
+    struct seats *self = arg;
+
+    assert_null(result);
+    assert_true((code == OK) == (index > 0));
+    self->changes++;
+    self->change = code;
+}
+
+static bool changes_are(struct seats *self, size_t number)
+{
+    return self->changes >= number;
+}
+
+/* Wait for the outcome of a change that was accepted with @code. */
+static int outcome_of(struct seats *self, int code)
+{
+    const size_t changes = self->changes;
+
+    assert_int_equal(code, 0);
+    assert_int_equal(self->changes, changes); /* never from within */
+    run_until(self, changes_are, changes + 1);
+    return self->change;
+}
+
+static int add_joiner(struct seats *self, struct seat *leader)
+{
+    return outcome_of(
+        self, replica_add(leader->replica, self->joiner.id, self->joiner.address, on_change, self));
+}
+
+/* Make a voter of the joiner: as often as it takes. */
+static int promote_joiner(struct seats *self, struct seat *leader)
+{
+    int code = ERR_UNAVAILABLE;
+
+    while (code == ERR_UNAVAILABLE)
+        code = outcome_of(self, replica_promote(leader->replica, self->joiner.id, on_change, self));
+    return code;
+}
+
+static bool joiner_has(struct seats *self, size_t number)
+{
+    return toy_machine_count(self->joiner.machine) >= number;
+}
+
+static const char *role_of(struct seat *seat)
+{
+    struct replica_status status;
+
+    replica_status(seat->replica, &status);
+    return status.role;
+}
+
+/* Who joins is added, comes to have all that there was, is given a vote, and counts: without it there
+ * would be no majority left. */
+static void test_a_fourth_is_added_and_counts(void **state)
+{
+    struct seats *self = *state;
+    struct seat *leader = start(self);
+
+    submit_numbers(leader, 1, 50);
+    run_until(self, oks_are, 50);
+    assert_int_equal(seat_open(&self->joiner, true), 0);
+    assert_int_equal(add_joiner(self, leader), OK);
+    assert_int_equal(add_joiner(self, leader), ERR_INVALID); /* it is there */
+    run_until(self, joiner_has, 50);
+    assert_string_equal(role_of(&self->joiner), "learner");
+    assert_int_equal(promote_joiner(self, leader), OK);
+    assert_int_equal(replica_membership(leader->replica)->count, MEMBERS + 1);
+    assert_true(replica_membership_index(leader->replica) <= replica_commit_index(leader->replica));
+    seat_close(follower_of(self));
+    submit_numbers(leader, 51, 60);
+    run_until(self, oks_are, 60);
+    run_until(self, joiner_has, 60);
+    assert_string_equal(role_of(&self->joiner), "follower");
+}
+
+/* A learner that was away while others came and went finds its way back: its log names none of those
+ * who lead now. */
+static void test_a_learner_finds_a_leader_that_its_log_does_not_know(void **state)
+{
+    struct seats *self = *state;
+    struct seat *leader = start(self);
+    struct seat *gone = follower_of(self);
+
+    assert_int_equal(seat_open(&self->joiner, true), 0);
+    assert_int_equal(add_joiner(self, leader), OK);
+    submit_numbers(leader, 1, 5);
+    run_until(self, joiner_has, 5);
+    seat_close(&self->joiner);
+    /* Another one comes back to its place under another id, and leads in the end. */
+    seat_close(gone);
+    assert_int_equal(outcome_of(self, replica_remove(leader->replica, gone->id, on_change, self)),
+                     OK);
+    files_remove_directory(&gone->directory);
+    gone->directory = files_new_directory();
+    gone->id = MEMBERS + 2;
+    for (size_t i = 0; i < MEMBERS; i++)
+        if (strcmp(self->founders.members[i].address, gone->address) == 0)
+            self->founders.members[i].id = gone->id;
+    assert_int_equal(seat_open(gone, true), 0);
+    assert_int_equal(
+        outcome_of(self, replica_add(leader->replica, gone->id, gone->address, on_change, self)),
+        OK);
+    int code = ERR_UNAVAILABLE;
+    while (code == ERR_UNAVAILABLE)
+        code = outcome_of(self, replica_promote(leader->replica, gone->id, on_change, self));
+    assert_int_equal(code, OK);
+    assert_int_equal(replica_transfer(leader->replica, gone->id), 0);
+    run_until(self, nobody_leads, 0);
+    run_until(self, somebody_leads, 0);
+    assert_ptr_equal(leader_of(self), gone);
+    assert_int_equal(seat_open(&self->joiner, false), 0);
+    submit_numbers(gone, 6, 10);
+    run_until(self, joiner_has, 10);
+}
+
+/* A member is removed, and the rest goes on without it; what can't be removed stays. */
+static void test_a_member_is_removed(void **state)
+{
+    struct seats *self = *state;
+    struct seat *leader = start(self);
+    struct seat *one = follower_of(self);
+
+    assert_int_equal(replica_remove(one->replica, leader->id, on_change, self), ERR_NOT_LEADER);
+    assert_int_equal(outcome_of(self, replica_remove(leader->replica, leader->id, on_change, self)),
+                     ERR_INVALID);
+    assert_int_equal(outcome_of(self, replica_remove(leader->replica, one->id, on_change, self)),
+                     OK);
+    assert_int_equal(outcome_of(self, replica_remove(leader->replica, one->id, on_change, self)),
+                     ERR_INVALID);
+    seat_close(one);
+    struct seat *other = follower_of(self);
+    submit_numbers(leader, 1, 10);
+    run_until(self, oks_are, 10);
+    /* Of two, the one that is down can go as well: nobody is asked but who stays. */
+    seat_close(other);
+    assert_int_equal(outcome_of(self, replica_remove(leader->replica, other->id, on_change, self)),
+                     OK);
+    submit_numbers(leader, 11, 20);
+    run_until(self, oks_are, 20);
+    assert_int_equal(replica_membership(leader->replica)->count, 1);
+}
+
+/* One change at a time: a second one is told so. A change whose leader loses its majority has an
+ * unknown outcome, one that only waited has none. */
+static void test_changes_have_an_honest_outcome(void **state)
+{
+    struct seats *self = *state;
+    struct seat *leader = start(self);
+
+    assert_int_equal(
+        replica_add(leader->replica, self->joiner.id, self->joiner.address, on_change, self), 0);
+    assert_int_equal(replica_promote(leader->replica, self->joiner.id, on_change, self), ERR_BUSY);
+    run_until(self, changes_are, 1);
+    assert_int_equal(self->change, OK);
+    for (size_t i = 1; i <= MEMBERS; i++)
+        if (&self->seats[i] != leader)
+            seat_close(&self->seats[i]);
+    assert_int_equal(
+        outcome_of(self, replica_remove(leader->replica, self->joiner.id, on_change, self)),
+        ERR_UNKNOWN);
+    assert_int_equal(replica_pending(leader->replica), 0);
+}
+
+/* A change that waits when the replica is closed is refused. */
+static void test_closing_refuses_a_change_that_waits(void **state)
+{
+    struct seats *self = *state;
+    struct seat *leader = start(self);
+
+    assert_int_equal(
+        replica_add(leader->replica, self->joiner.id, self->joiner.address, on_change, self), 0);
+    seat_close(leader);
+    assert_int_equal(self->changes, 1);
+    assert_int_equal(self->change, ERR_NOT_LEADER);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -562,6 +749,11 @@ int main(void)
         TEST(test_a_follower_catches_up_from_the_log),
         TEST(test_a_replay_leaves_room_for_the_loop),
         TEST(test_a_joiner_waits),
+        TEST(test_a_fourth_is_added_and_counts),
+        TEST(test_a_learner_finds_a_leader_that_its_log_does_not_know),
+        TEST(test_a_member_is_removed),
+        TEST(test_changes_have_an_honest_outcome),
+        TEST(test_closing_refuses_a_change_that_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
