@@ -160,8 +160,8 @@ static void test_a_machine_goes_on_from_another_ones_file(void **state)
     static const char *const writes[] = {
         "{'op':'reserve','key':'buy-29','stamp':0,'lines':[{'id':10,'quantity':2}]}",
         "{'op':'reserve','key':'x','stamp':400000000,'lines':[{'id':11,'quantity':2}]}",
-        "{'op':'item_add','key':'y','stamp':400000000,'id':77,'title':'New','topic':'t',"
-        "'price_cents':1,'stock':3}",
+        ("{'op':'item_add','key':'y','stamp':400000000,'id':77,'title':'New','topic':'t',"
+         "'price_cents':1,'stock':3}"),
         "{'op':'settle','keys':['x','buy-1']}",
         "{'op':'stock','key':'z','stamp':400000000,'id':12,'change':-1,'reason':'r'}",
     };
