@@ -146,8 +146,21 @@ static void receive_append_result(struct consensus *self, const struct peer_mess
 
 /* ---- Elections ---------------------------------------------------------------------------------- */
 
+/* This replica in the core's configuration; NULL: it is not in it. */
+static struct raft_server *own_server(struct consensus *self)
+{
+    struct raft_configuration *conf = &self->raft.configuration;
+
+    for (unsigned i = 0; i < conf->n; i++)
+        if (conf->servers[i].id == self->id)
+            return &conf->servers[i];
+    return NULL;
+}
+
 static void receive_vote(struct consensus *self, const struct peer_message *message)
 {
+    struct raft_server *own = own_server(self); /* a vote leaves the configuration as it is */
+    const int role = own != NULL ? own->role : RAFT_SPARE;
     struct raft_message fed = {.type = RAFT_REQUEST_VOTE,
                                .server_id = message->from,
                                .request_vote = {.version = 2,
@@ -158,7 +171,11 @@ static void receive_vote(struct consensus *self, const struct peer_message *mess
                                                 .disrupt_leader = message->vote.disrupt,
                                                 .pre_vote = message->vote.pre_vote}};
 
+    if (own != NULL)
+        own->role = raft_guard_voting_role(role);
     consensus_feed(self, &fed, NULL, NULL, 0);
+    if (own != NULL)
+        own->role = role;
 }
 
 static void receive_vote_result(struct consensus *self, const struct peer_message *message)

@@ -89,3 +89,8 @@ bool raft_guard_sole_voter(bool sole_voter, raft_term current_term, raft_term ow
 {
     return sole_voter && current_term != own_term;
 }
+
+int raft_guard_voting_role(int role)
+{
+    return role == RAFT_STANDBY ? RAFT_VOTER : role;
+}

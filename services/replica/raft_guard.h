@@ -71,4 +71,10 @@ raft_time raft_guard_timeout(raft_time timeout, raft_time now);
  * itself in a new term first. @own_term is the one in which it has done so, 0: none. */
 bool raft_guard_sole_voter(bool sole_voter, raft_term current_term, raft_term own_term);
 
+/* A member that has no vote by its own log refuses it, though the rest may have made it a voter by an
+ * entry that it lacks: the group may then be one vote short for ever. Whoever asks takes it for a
+ * voter, and a server votes whatever its own configuration says (Ongaro's dissertation, 4.2). Returns
+ * the role that the core is to see while it looks at the request. */
+int raft_guard_voting_role(int role);
+
 #endif

@@ -81,18 +81,22 @@ static void print_counts(const struct sim_counts *c, double seconds)
             printf("  guard %-18s %14" PRIu64 "\n", sim_mutation_name((enum sim_mutation)i),
                    c->guarded[i]);
     if (c->runs > 0)
-        printf("  healing: mean %.3f s, worst %.3f s\n", (double)c->heal_us / (double)c->runs / 1e6,
-               (double)c->heal_us_max / 1e6);
+        printf("  healing: mean %.3f s, worst %.3f s (seed %" PRIu64 ")\n",
+               (double)c->heal_us / (double)c->runs / 1e6, (double)c->heal_us_max / 1e6,
+               c->heal_seed);
     printf("  %.1f s, %.0f steps/s\n", seconds, (double)c->steps / seconds);
 }
 
-static void print_failure(const struct sim_options *options, const struct sim_outcome *outcome)
+static void print_failures(const struct sim_options *options, const struct sim_outcome *outcome)
 {
     char replay[300];
 
-    sim_replay_text(options, outcome->first_failure, replay, sizeof replay);
-    printf("%" PRIu64 " seeds failed, the first is %" PRIu64 ": %s\n  replay: sim %s\n",
-           outcome->failures, outcome->first_failure, outcome->violation, replay);
+    printf("%zu seeds failed\n", outcome->failures);
+    for (size_t i = 0; i < outcome->failures && i < SIM_FAILURES_MAX; i++) {
+        sim_replay_text(options, outcome->first[i].seed, replay, sizeof replay);
+        printf("seed %" PRIu64 ": %s\n  make sim-replay SIM_FLAGS=\"%s\"\n", outcome->first[i].seed,
+               outcome->first[i].violation, replay);
+    }
 }
 
 /* ---- What is to be done --------------------------------------------------------------------------- */
@@ -105,7 +109,7 @@ static int run_seeds(const struct sim_batch *batch)
     sim_run_batch(batch, &outcome);
     print_counts(&outcome.counts, seconds_now() - began);
     if (outcome.failures > 0)
-        print_failure(&batch->options, &outcome);
+        print_failures(&batch->options, &outcome);
     return outcome.failures == 0 ? 0 : 1;
 }
 

@@ -176,8 +176,8 @@ void sim_trace(struct sim *self, int node, const char *format, ...)
 
 void sim_counts_add(struct sim_counts *self, const struct sim_counts *more)
 {
-    uint64_t heal_us_max =
-        self->heal_us_max > more->heal_us_max ? self->heal_us_max : more->heal_us_max;
+    const struct sim_counts *slower = self->heal_us_max >= more->heal_us_max ? self : more;
+    const uint64_t heal_us_max = slower->heal_us_max, heal_seed = slower->heal_seed;
     uint64_t *to = (uint64_t *)self;
     const uint64_t *from = (const uint64_t *)more;
 
@@ -185,6 +185,7 @@ void sim_counts_add(struct sim_counts *self, const struct sim_counts *more)
     for (size_t i = 0; i < sizeof *self / sizeof *to; i++)
         to[i] += from[i];
     self->heal_us_max = heal_us_max;
+    self->heal_seed = heal_seed;
 }
 
 /* ---- A run -------------------------------------------------------------------------------------- */
@@ -233,7 +234,7 @@ static void choose_weather(struct sim *self)
     traits->nemesis_us = (unsigned)sim_between(self, 40000, 500000);
     traits->disk_us_max = (unsigned)sim_between(self, 200, 10000);
     traits->disk_fail = (unsigned)sim_below(self, 400);
-    traits->disk_stall = (unsigned)sim_below(self, 1000);
+    traits->disk_stall = (unsigned)sim_below(self, sim_below(self, 8) == 0 ? 20000 : 1000);
     traits->net_us_max = (unsigned)sim_between(self, 200, 4000);
 }
 
@@ -314,6 +315,7 @@ bool sim_run(struct sim *self)
     for (int i = 0; i < MUTATION_COUNT; i++)
         self->counts.guarded[i] = sim_mutation_acted((enum sim_mutation)i);
     self->counts.simulated_ms = (uint64_t)sim_now_ms(self);
+    self->counts.heal_seed = self->options.seed;
     self->counts.heal_us = self->counts.heal_us_max = (uint64_t)(self->now_us - heal_us);
     return self->violation[0] == '\0';
 }

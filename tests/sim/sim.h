@@ -95,6 +95,7 @@ struct sim_counts {
     uint64_t guarded[MUTATION_COUNT]; /* times that a guard made a difference */
     uint64_t heal_us;
     uint64_t heal_us_max;
+    uint64_t heal_seed; /* of that run */
 };
 
 struct sim;
@@ -157,7 +158,7 @@ void sim_fail(struct sim *self, const char *format, ...) __attribute__((format(p
 void sim_trace(struct sim *self, int node, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Add up; the maxima are taken. */
+/* Add up; of the healing time the longest is taken, too. */
 void sim_counts_add(struct sim_counts *self, const struct sim_counts *more);
 
 #endif

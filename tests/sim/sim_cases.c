@@ -93,6 +93,28 @@ static void play_idle_leader(struct script *script)
     script_expect(script, script->sim->counts.reads == 1, "the new leader serves a read");
 }
 
+/* A leader that is cut off and does not know that there is another shows nothing. */
+static void play_cut_off_leader(struct script *script)
+{
+    struct sim *sim = script->sim;
+
+    script_elect(script, 0, ONLY(1) | ONLY(2));
+    script_talk_all(script);
+    script_reboot(script, 1);
+    script_reboot(script, 2);
+    script_elect(script, 1, ONLY(2));
+    script_submit(script, 1, 1);
+    script_talk(script, 1, 2);
+    script_expect(script, sim->counts.acknowledged == 1, "the new leader has acknowledged a write");
+    script_lose(script, -1, -1);
+    sim_node_read(sim, 0);
+    for (int i = 0; i < 10; i++) {
+        script_wake(script, 0);
+        script_lose(script, 0, -1);
+    }
+    script_expect(script, sim->counts.reads == 0, "the old leader serves no read");
+}
+
 /* Ongaro's message to raft-dev of July 2015: memberships that differ by one member each, of leaders of
  * different terms, have majorities without a common member. So no leader changes anything before it
  * has committed an entry of its own. Of four, the first promotes a fifth and tells nobody but that;
@@ -101,25 +123,11 @@ static void play_idle_leader(struct script *script)
 static void play_two_memberships(struct script *script)
 {
     struct sim *sim = script->sim;
-    int fifth, code;
+    int fifth;
 
     script_elect(script, 0, ONLY(1) | ONLY(2) | ONLY(3));
     script_talk_all(script);
-    fifth = sim_node_join(sim);
-    code = sim_node_add(sim, 0, fifth);
-    script_expect(script, code == 0, "the fifth is added as a learner");
-    for (int i = 0; i < 10; i++) {
-        script_settle(script);
-        script_talk_all(script);
-        script_wake(script, 0);
-    }
-    for (int i = 0; i < 10 && (code = sim_node_promote(sim, 0, fifth)) == ERR_UNAVAILABLE; i++) {
-        script_settle(script);
-        script_talk_all(script);
-        script_wake(script, 0);
-    }
-    script_expect(script, code == 0, "the fifth is promoted");
-    script_settle(script);
+    fifth = script_promote(script, 0);
     script_deliver(script, 0, fifth);
     script_lose(script, -1, -1);
 
@@ -224,6 +232,25 @@ static void play_double_change(struct script *script)
                   "the learner is a member");
 }
 
+/* A learner is made a voter by an entry that the others have and it has not. When the leader is gone
+ * its vote is needed: it gives it. */
+static void play_unaware_voter(struct script *script)
+{
+    int fourth;
+
+    script_elect(script, 0, ONLY(1) | ONLY(2));
+    script_talk_all(script);
+    fourth = script_promote(script, 0);
+    script_deliver(script, 0, 1);
+    script_deliver(script, 0, 2);
+    script_lose(script, -1, -1);
+    sim_node_crash(script->sim, 0);
+    script_reboot(script, 1);
+    script_reboot(script, 2);
+    script_reboot(script, fourth);
+    script_elect(script, 1, ONLY(2) | ONLY(fourth));
+}
+
 /* A candidate that has most of the log but is behind by terms learns of them, so that it can be
  * elected: nobody else can. */
 static void play_pre_vote_term(struct script *script)
@@ -299,8 +326,11 @@ const struct sim_case sim_cases[] = {
     {"figure-8", 5, true, MUTATION_NONE, play_figure_8},
     {"figure-8-without-pre-vote", 5, false, MUTATION_NONE, play_figure_8},
     {"idle-leader", 3, true, MUTATION_BARRIER, play_idle_leader},
+    {"cut-off-leader", 3, true, MUTATION_READ_ROUND, play_cut_off_leader},
     {"stale-refusal", 3, true, MUTATION_STALE_REJECT, play_stale_refusal},
     {"double-change", 5, true, MUTATION_DOUBLE_CHANGE, play_double_change},
+    {"unaware-voter", 3, true, MUTATION_VOTING_ROLE, play_unaware_voter},
+    {"unaware-voter-without-pre-vote", 3, false, MUTATION_VOTING_ROLE, play_unaware_voter},
     {"pre-vote-term", 3, true, MUTATION_PRE_VOTE_TERM, play_pre_vote_term},
     {"long-tail", 3, true, MUTATION_HINT, play_long_tail},
     {"two-memberships", 4, true, MUTATION_NONE, play_two_memberships},
@@ -394,7 +424,7 @@ void sim_case_find(const struct sim_batch *batch, enum sim_mutation mutation,
     look.stop = true;
     sim_run_batch(&look, &outcome);
     finding->found = outcome.failures > 0;
-    snprintf(finding->by, sizeof finding->by, "seed %" PRIu64, outcome.first_failure);
+    snprintf(finding->by, sizeof finding->by, "seed %" PRIu64, outcome.first[0].seed);
     snprintf(finding->what, sizeof finding->what, "%s",
-             finding->found ? outcome.violation : "NOT FOUND");
+             finding->found ? outcome.first[0].violation : "NOT FOUND");
 }

@@ -400,18 +400,25 @@ static void check_log_end(struct sim *sim, const struct sim_node *node)
     }
 }
 
+/* While a snapshot is being installed there is no log of which anything could be durable. */
+static void check_durable(struct sim *sim, const struct sim_node *node)
+{
+    const replica_index durable = consensus_durable_index(node->consensus);
+    const replica_term term = consensus_term_of(node->consensus, durable);
+
+    if (durable > 0 && (node->installing || !is_durable(node, durable, term)))
+        sim_fail(sim, "J8: n%" PRIu64 " takes %" PRIu64 " for durable", node->id, durable);
+}
+
 void sim_check_step(struct sim *sim, struct sim_node *node)
 {
-    replica_index durable = consensus_durable_index(node->consensus);
-
     if (consensus_deadline_ms(node->consensus) <= sim_node_now_ms(sim, node))
         sim_fail(sim, "J8: n%" PRIu64 " wants to be woken at once, for ever", node->id);
     if (consensus_commit_index(node->consensus) != node->commit)
         sim_fail(sim, "J8: n%" PRIu64 " has committed %" PRIu64 " and told %" PRIu64, node->id,
                  consensus_commit_index(node->consensus), node->commit);
-    /* While a snapshot is being installed there is no log of which anything could be durable. */
-    if (!disk_lies(node) && durable > (node->installing ? 0 : sim_log_last(&node->disk.state.log)))
-        sim_fail(sim, "J8: n%" PRIu64 " takes %" PRIu64 " for durable", node->id, durable);
+    if (!disk_lies(node))
+        check_durable(sim, node);
     if (!node->installing)
         check_log_end(sim, node);
     if (node->steps % FULL_CHECK_STEPS == 0 || sim->scripted) {
@@ -501,6 +508,19 @@ bool sim_check_healed(struct sim *sim)
             return false;
     }
     return true;
+}
+
+int sim_check_unserved(const struct sim *sim)
+{
+    const struct sim_check *self = sim->check;
+
+    for (size_t i = 0; self->healing && i < self->membership.count; i++) {
+        int slot = sim_node_by_id(sim, self->membership.members[i].id);
+
+        if (sim->nodes[slot]->up && !self->served[slot] && sim->nodes[slot]->read_count == 0)
+            return slot;
+    }
+    return -1;
 }
 
 const char *sim_check_unhealed(struct sim *sim)

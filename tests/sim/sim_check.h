@@ -54,6 +54,8 @@ replica_index sim_check_committed(const struct sim *sim);
 /* From now on the group has to recover. */
 void sim_check_heal(struct sim *sim);
 bool sim_check_healed(struct sim *sim);
+/* A node that has to serve a read yet; -1: none, or nothing is to be healed. */
+int sim_check_unserved(const struct sim *sim);
 const char *sim_check_unhealed(struct sim *sim); /* why it is not */
 /* All that can be said at the end. */
 void sim_check_end(struct sim *sim);

@@ -176,6 +176,8 @@ static void act(struct sim *sim, struct sim_event *event)
     int slot = some_node(sim, !reads && sim_below(sim, 16) != 0);
     struct sim_event next = *event;
 
+    if (reads && sim_check_unserved(sim) >= 0)
+        slot = sim_check_unserved(sim);
     if (slot >= 0 && reads)
         sim_node_read(sim, slot);
     else if (slot >= 0)

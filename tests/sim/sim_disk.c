@@ -53,9 +53,10 @@ int64_t sim_disk_begin(struct sim_disk *self, struct sim *sim, const struct sim_
         self->ops = alloc_resize(self->ops, self->capacity * sizeof *self->ops);
     }
     self->ops[self->count++] = *op;
-    if (self->free_us < sim->now_us)
-        self->free_us = sim->now_us;
-    self->free_us += latency_us(self, sim);
+    if (sim->now_us >= self->began_us) {
+        self->began_us = self->free_us > sim->now_us ? self->free_us : sim->now_us;
+        self->free_us = self->began_us + latency_us(self, sim);
+    }
     return self->free_us;
 }
 
@@ -103,6 +104,6 @@ size_t sim_disk_crash(struct sim_disk *self, struct sim *sim)
     lost = self->count;
     while (self->count > 0)
         drop_oldest(self);
-    self->free_us = 0;
+    self->began_us = self->free_us = 0;
     return lost;
 }

@@ -1,4 +1,5 @@
-/* The disk of a node: writes become durable one after the other, each after a while.
+/* The disk of a node: writes become durable in order, after a while; those that come while one is under
+ * way are the next one together, as in the disk thread.
  *
  * A crash loses what was under way, or keeps any first part of it. Each write is a transaction: it is
  * there as a whole or not at all.
@@ -45,8 +46,9 @@ struct sim_disk {
     struct sim_disk_op *ops;     /* under way, oldest first */
     size_t count;
     size_t capacity;
-    int64_t free_us; /* when the last of them will be done */
-    unsigned slow;   /* factor of the latency of each, 1: as usual */
+    int64_t began_us; /* the last transaction begins (or began) */
+    int64_t free_us;  /* and ends */
+    unsigned slow;    /* factor of the latency of each, 1: as usual */
 };
 
 void sim_disk_init(struct sim_disk *self);

@@ -28,6 +28,7 @@ static const char *const names[MUTATION_COUNT] = {
     [MUTATION_PERSISTED] = "persisted",
     [MUTATION_TIMEOUT] = "timeout",
     [MUTATION_SOLE_VOTER] = "sole-voter",
+    [MUTATION_VOTING_ROLE] = "voting-role",
 };
 
 const char *sim_mutation_name(enum sim_mutation mutation)
@@ -189,6 +190,14 @@ bool __wrap_raft_guard_sole_voter(bool sole_voter, raft_term current_term, raft_
 {
     return choose(MUTATION_SOLE_VOTER,
                   __real_raft_guard_sole_voter(sole_voter, current_term, own_term), false);
+}
+
+int __real_raft_guard_voting_role(int role);
+int __wrap_raft_guard_voting_role(int role);
+int __wrap_raft_guard_voting_role(int role)
+{
+    return (int)choose(MUTATION_VOTING_ROLE, (uint64_t)__real_raft_guard_voting_role(role),
+                       (uint64_t)role);
 }
 
 bool __real_read_rule_confirmed(size_t confirmed, size_t voters);

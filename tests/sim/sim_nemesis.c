@@ -378,21 +378,13 @@ static bool has_majority(const struct sim *sim, const struct membership *members
 
     for (size_t i = 0; i < membership->count; i++) {
         const struct member *member = &membership->members[i];
-        const struct member *own_member;
-        struct membership own;
-        int slot = sim_node_by_id(sim, member->id);
 
-        if (member->role != MEMBER_VOTER || !alive[slot])
-            continue;
-        sim_check_own_membership(sim->nodes[slot], &own);
-        own_member = membership_find(&own, member->id);
-        count += own_member != NULL && own_member->role == MEMBER_VOTER;
+        count += member->role == MEMBER_VOTER && alive[sim_node_by_id(sim, member->id)];
     }
     return count >= membership_majority(membership);
 }
 
-/* Whoever of those alive comes to lead, by whatever membership its log has, there is a majority. (A
- * voter counts if it knows that it is one: the core lets no other vote.) */
+/* Whoever of those alive comes to lead, by whatever membership its log has, there is a majority. */
 static bool suffices(const struct sim *sim, const bool *alive)
 {
     if (!has_majority(sim, sim_check_committed_membership(sim), alive))
@@ -437,6 +429,7 @@ void sim_nemesis_heal(struct sim *sim)
     if (sim->traits.heal_majority) {
         for (size_t i = 0; i < sim->node_count; i++)
             sim_node_crash(sim, (int)i);
+        sim_net_lose_all(sim);
         leave_majority(sim);
     }
     for (size_t i = 0; i < sim->node_count; i++)

@@ -26,6 +26,7 @@ struct held { /* a message of a script's world */
 struct sim_net {
     bool blocked[SIM_NODES_MAX][SIM_NODES_MAX]; /* from, to */
     struct sim_weather weather;
+    uint64_t era; /* messages of an earlier one do not arrive */
     struct held *held;
     size_t held_count;
 };
@@ -96,6 +97,10 @@ static void arrive(struct sim *sim, struct sim_event *event)
 {
     struct peer_message *message = event->load;
 
+    if (event->argument != sim->net->era) {
+        drop_message(&event->load);
+        return;
+    }
     if (sim_node_deferred(sim, event))
         return;
     sim_node_receive(sim, event->node, message);
@@ -124,6 +129,7 @@ static void post(struct sim *sim, int to, const struct peer_message *message)
         .at_us = sim->now_us + passage_us(sim),
         .fire = arrive,
         .node = to,
+        .argument = sim->net->era,
         .load = sim->traits.wire ? message_by_wire(message) : message_copy(message),
         .drop = drop_message,
     };
@@ -176,6 +182,11 @@ bool sim_net_blocked(const struct sim *sim, int from, int to)
 void sim_net_unblock_all(struct sim *sim)
 {
     memset(sim->net->blocked, 0, sizeof sim->net->blocked);
+}
+
+void sim_net_lose_all(struct sim *sim)
+{
+    sim->net->era++;
 }
 
 /* ---- By a script's hand ------------------------------------------------------------------------- */

@@ -27,6 +27,8 @@ void sim_net_weather(struct sim *sim, const struct sim_weather *weather);
 void sim_net_block(struct sim *sim, int from, int to, bool blocked);
 bool sim_net_blocked(const struct sim *sim, int from, int to);
 void sim_net_unblock_all(struct sim *sim);
+/* What is on the way does not arrive. */
+void sim_net_lose_all(struct sim *sim);
 /* Something else than a peer message (a snapshot) goes from one to the other: how long it takes;
  * negative: it is lost. */
 int64_t sim_net_passage_us(struct sim *sim, int from, int to);

@@ -19,14 +19,13 @@
 struct page {
     uint64_t seed; /* at which it is; 0: at none */
     struct sim_counts counts;
-    uint64_t failures;
-    uint64_t first_failure;
-    char violation[512];
 };
 
 struct board {                   /* in shared memory */
     atomic_uint_fast64_t next;   /* seed that nobody has taken */
     atomic_uint_fast64_t lowest; /* that has failed; UINT64_MAX: none */
+    atomic_size_t failures;
+    struct sim_failure failed[SIM_FAILURES_MAX];
     struct page pages[JOBS_MAX];
 };
 
@@ -35,14 +34,15 @@ struct worker {
     FILE *stderr_file; /* where its last words are */
 };
 
-static void note(struct board *board, struct page *page, uint64_t seed, const char *violation)
+static void note(struct board *board, uint64_t seed, const char *violation)
 {
     uint64_t lowest = atomic_load(&board->lowest);
+    size_t place = atomic_fetch_add(&board->failures, 1);
 
-    page->failures++;
-    if (page->first_failure == 0 || seed < page->first_failure) {
-        page->first_failure = seed;
-        snprintf(page->violation, sizeof page->violation, "%s", violation);
+    if (place < SIM_FAILURES_MAX) {
+        board->failed[place].seed = seed;
+        snprintf(board->failed[place].violation, sizeof board->failed[place].violation, "%s",
+                 violation);
     }
     while (seed < lowest && !atomic_compare_exchange_weak(&board->lowest, &lowest, seed))
         ;
@@ -61,7 +61,7 @@ static void run_one(const struct sim_batch *batch, struct board *board, struct p
     if (sim_run(sim))
         sim_counts_add(&page->counts, &sim->counts);
     else
-        note(board, page, seed, sim->violation);
+        note(board, seed, sim->violation);
     sim_destroy(&sim);
     page->seed = 0;
 }
@@ -105,19 +105,22 @@ static void last_words(struct worker *worker, int status, char *text, size_t siz
              WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), line);
 }
 
-static void gather(const struct board *board, unsigned jobs, struct sim_outcome *outcome)
+static int by_seed(const void *a, const void *b)
 {
-    for (unsigned i = 0; i < jobs; i++) {
-        const struct page *page = &board->pages[i];
+    const struct sim_failure *one = a, *other = b;
 
-        sim_counts_add(&outcome->counts, &page->counts);
-        outcome->failures += page->failures;
-        if (page->first_failure != 0 &&
-            (outcome->first_failure == 0 || page->first_failure < outcome->first_failure)) {
-            outcome->first_failure = page->first_failure;
-            memcpy(outcome->violation, page->violation, sizeof outcome->violation);
-        }
-    }
+    return (one->seed > other->seed) - (one->seed < other->seed);
+}
+
+static void gather(struct board *board, unsigned jobs, struct sim_outcome *outcome)
+{
+    for (unsigned i = 0; i < jobs; i++)
+        sim_counts_add(&outcome->counts, &board->pages[i].counts);
+    outcome->failures = atomic_load(&board->failures);
+    memcpy(outcome->first, board->failed, sizeof outcome->first);
+    qsort(outcome->first,
+          outcome->failures < SIM_FAILURES_MAX ? outcome->failures : SIM_FAILURES_MAX,
+          sizeof outcome->first[0], by_seed);
 }
 
 /* A worker has ended. One that died is followed by another, for the seeds that are left. */
@@ -129,7 +132,7 @@ static bool follow(const struct sim_batch *batch, struct board *board, struct pa
 
     if (died) {
         last_words(worker, status, words, sizeof words);
-        note(board, page, page->seed != 0 ? page->seed : batch->to, words);
+        note(board, page->seed != 0 ? page->seed : batch->to, words);
         page->seed = 0;
     }
     fclose(worker->stderr_file);

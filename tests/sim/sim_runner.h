@@ -15,11 +15,18 @@ struct sim_batch {
     bool stop; /* at the first failure; it is the lowest seed that fails all the same */
 };
 
+/* Failures that are told one by one; more are only counted. */
+#define SIM_FAILURES_MAX 32
+
+struct sim_failure {
+    uint64_t seed;
+    char violation[512]; /* what was found there */
+};
+
 struct sim_outcome {
     struct sim_counts counts; /* of those that passed */
-    uint64_t failures;
-    uint64_t first_failure; /* lowest seed; 0: none */
-    char violation[512];    /* what was found there */
+    size_t failures;
+    struct sim_failure first[SIM_FAILURES_MAX]; /* by seed */
 };
 
 void sim_run_batch(const struct sim_batch *batch, struct sim_outcome *outcome);

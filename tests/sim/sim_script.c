@@ -5,6 +5,7 @@
 
 #include <assert.h>
 
+#include "broker/bus/err.h"
 #include "tests/sim/sim_clients.h"
 
 /* Rounds of messages after which those who talk are taken never to end. */
@@ -131,6 +132,23 @@ replica_index script_submit(struct script *self, int node, size_t count)
     script_settle(self);
     script_expect(self, code == 0, "commands are taken");
     return sim_log_last(&self->sim->nodes[node]->log);
+}
+
+int script_promote(struct script *self, int leader)
+{
+    int learner = sim_node_join(self->sim), code;
+
+    script_expect(self, sim_node_add(self->sim, leader, learner) == 0, "a learner is added");
+    do {
+        script_settle(self);
+        script_talk_all(self);
+        script_wake(self, leader);
+        script_talk_all(self);
+        code = sim_node_promote(self->sim, leader, learner);
+    } while (code == ERR_UNAVAILABLE && self->sim->violation[0] == '\0');
+    script_expect(self, code == 0, "the learner is promoted");
+    script_settle(self);
+    return learner;
 }
 
 replica_term script_term_of(struct script *self, int node, replica_index index)

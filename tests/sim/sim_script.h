@@ -39,6 +39,9 @@ void script_talk_all(struct script *self);
 void script_elect(struct script *self, int node, unsigned voters);
 /* Submit commands; returns the last one's log index. */
 replica_index script_submit(struct script *self, int node, size_t count);
+/* A new node comes and is made a member, and at last a voter, by the leader; who tells nobody yet but
+ * what was needed for that. Returns it. */
+int script_promote(struct script *self, int leader);
 /* The term of a node's entry; 0: it has none. */
 replica_term script_term_of(struct script *self, int node, replica_index index);
 

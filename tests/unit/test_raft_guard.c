@@ -149,6 +149,15 @@ static void test_the_only_voter_leads_in_a_new_term(void **state)
     assert_false(raft_guard_sole_voter(false, 4, 3));
 }
 
+/* A learner that was made a voter, and does not know it yet, would refuse its vote. */
+static void test_a_learner_votes_when_it_is_asked(void **state)
+{
+    (void)state;
+    assert_int_equal(raft_guard_voting_role(RAFT_STANDBY), RAFT_VOTER);
+    assert_int_equal(raft_guard_voting_role(RAFT_VOTER), RAFT_VOTER);
+    assert_int_equal(raft_guard_voting_role(RAFT_SPARE), RAFT_SPARE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +173,7 @@ int main(void)
         cmocka_unit_test(test_only_what_is_still_there_is_reported),
         cmocka_unit_test(test_the_timer_is_never_in_the_past),
         cmocka_unit_test(test_the_only_voter_leads_in_a_new_term),
+        cmocka_unit_test(test_a_learner_votes_when_it_is_asked),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,8 +47,9 @@ static void test_seeds_pass(void **state)
 
     sim_run_batch(&batch, &outcome);
     if (outcome.failures > 0) {
-        sim_replay_text(&batch.options, outcome.first_failure, replay, sizeof replay);
-        printf("# %s\n# replay: make sim-replay SIM_FLAGS='%s'\n", outcome.violation, replay);
+        sim_replay_text(&batch.options, outcome.first[0].seed, replay, sizeof replay);
+        printf("# %s\n# replay: make sim-replay SIM_FLAGS=\"%s\"\n", outcome.first[0].violation,
+               replay);
     }
     assert_int_equal(outcome.failures, 0);
     assert_int_equal(outcome.counts.runs, SEEDS);
