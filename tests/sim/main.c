@@ -150,24 +150,32 @@ static int run_cases(enum sim_mutation mutation, FILE *trace)
 static const char only_sanitizers[] =
     "left out: it is seen by a sanitizer in the core alone (docs/testing.md)";
 
+static bool look_for(const struct sim_batch *batch, enum sim_mutation mutation)
+{
+    struct sim_finding finding;
+    bool found = sim_case_find(batch, mutation, true, &finding);
+    char seed[32] = "-";
+
+    if (finding.seed != 0)
+        snprintf(seed, sizeof seed, "seed %" PRIu64, finding.seed);
+    printf("%-16s %-10s %-16s %s\n", sim_mutation_name(mutation), seed,
+           finding.by_case != NULL ? finding.by_case : "-", found ? finding.what : "NOT FOUND");
+    fflush(stdout);
+    return found;
+}
+
 static int run_mutations(const struct sim_batch *batch)
 {
+    const enum sim_mutation only = batch->options.mutation;
     int missed = 0;
 
     for (int i = MUTATION_NONE + 1; i < MUTATION_COUNT; i++) {
-        struct sim_finding finding;
-
-        if (batch->options.mutation != MUTATION_NONE && (int)batch->options.mutation != i)
+        if (only != MUTATION_NONE && (int)only != i)
             continue;
-        if (i == MUTATION_VOTE_RESULT && batch->options.mutation != MUTATION_VOTE_RESULT) {
+        if (i == MUTATION_VOTE_RESULT && only != MUTATION_VOTE_RESULT)
             printf("%-16s %s\n", sim_mutation_name(MUTATION_VOTE_RESULT), only_sanitizers);
-            continue;
-        }
-        sim_case_find(batch, (enum sim_mutation)i, &finding);
-        printf("%-16s %-40s %s\n", sim_mutation_name((enum sim_mutation)i), finding.by,
-               finding.what);
-        fflush(stdout);
-        missed += !finding.found;
+        else
+            missed += !look_for(batch, (enum sim_mutation)i);
     }
     if (missed > 0)
         printf("%d mutations were not found\n", missed);

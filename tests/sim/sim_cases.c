@@ -398,33 +398,30 @@ bool sim_case_run_apart(const struct sim_case *self, enum sim_mutation mutation,
 
 /* ---- Looking for mutations ----------------------------------------------------------------------- */
 
-static bool find_by_case(enum sim_mutation mutation, struct sim_finding *finding)
+static const char *find_by_case(enum sim_mutation mutation, char *what, size_t size)
 {
-    for (size_t i = 0; i < sim_case_count; i++) {
-        if (sim_cases[i].finds != mutation ||
-            sim_case_run_apart(&sim_cases[i], mutation, finding->what, sizeof finding->what))
-            continue;
-        finding->found = true;
-        snprintf(finding->by, sizeof finding->by, "case %s", sim_cases[i].name);
-        return true;
-    }
-    return false;
+    for (size_t i = 0; i < sim_case_count; i++)
+        if (sim_cases[i].finds == mutation &&
+            !sim_case_run_apart(&sim_cases[i], mutation, what, size))
+            return sim_cases[i].name;
+    return NULL;
 }
 
-void sim_case_find(const struct sim_batch *batch, enum sim_mutation mutation,
+bool sim_case_find(const struct sim_batch *batch, enum sim_mutation mutation, bool seeds_too,
                    struct sim_finding *finding)
 {
     struct sim_batch look = *batch;
     struct sim_outcome outcome;
 
     memset(finding, 0, sizeof *finding);
-    if (find_by_case(mutation, finding))
-        return;
+    finding->by_case = find_by_case(mutation, finding->what, sizeof finding->what);
+    if (finding->by_case != NULL && !seeds_too)
+        return true;
     look.options.mutation = mutation;
     look.stop = true;
     sim_run_batch(&look, &outcome);
-    finding->found = outcome.failures > 0;
-    snprintf(finding->by, sizeof finding->by, "seed %" PRIu64, outcome.first[0].seed);
-    snprintf(finding->what, sizeof finding->what, "%s",
-             finding->found ? outcome.first[0].violation : "NOT FOUND");
+    finding->seed = outcome.first[0].seed;
+    if (finding->seed != 0)
+        snprintf(finding->what, sizeof finding->what, "%s", outcome.first[0].violation);
+    return finding->by_case != NULL || finding->seed != 0;
 }

@@ -28,13 +28,14 @@ bool sim_case_run_apart(const struct sim_case *self, enum sim_mutation mutation,
                         size_t size);
 
 struct sim_finding {
-    bool found;
-    char by[64];    /* "seed 17", or the case's name */
-    char what[512]; /* was found */
+    char what[512];      /* was found */
+    const char *by_case; /* NULL: no case was there for it, or it found nothing */
+    uint64_t seed;       /* the first that finds it; 0: none, or none was tried */
 };
 
-/* Look for a mutation: with the case that is there for it, else with the seeds of @batch. */
-void sim_case_find(const struct sim_batch *batch, enum sim_mutation mutation,
+/* Look for a mutation with the case that is there for it; if there is none or @seeds_too, also with
+ * the seeds of @batch. Returns whether it was found. */
+bool sim_case_find(const struct sim_batch *batch, enum sim_mutation mutation, bool seeds_too,
                    struct sim_finding *finding);
 
 #endif
