@@ -152,6 +152,10 @@ static size_t link_collect(struct bus_link *self, struct pack_record *records, s
 
     if (self->hello_due)
         records[count++] = self->hello;
+    /* A worker's READY has the service's name, not its own; and if it is never idle, no other
+     * heartbeat will leave. */
+    if (self->hello_due && self->side == 'W')
+        records[count++] = self->heartbeat;
     if (self->leave_due)
         records[count++] = (struct pack_record){.command = PACK_GOING_AWAY};
     size_t own = count;

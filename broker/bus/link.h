@@ -1,7 +1,8 @@
 /* One connection to one broker of a list, kept up: what the worker's and the
  * client's side of the bus have in common.
  *
- * It opens a DEALER, says the hello record first, sends a heartbeat when nothing
+ * It opens a DEALER, says the hello record first (a worker's, which has not got
+ * its name, together with a heartbeat, which has), sends a heartbeat when nothing
  * else was sent, and takes the broker for gone when libzmq reports the end of
  * the connection, when the broker says DISCONNECT, or after HEARTBEAT_GONE_MS of
  * silence. Then it pauses, and goes on with a new socket and the next broker.

@@ -154,6 +154,16 @@ static void test_a_worker_registers_with_all_brokers(void **state)
     await_connected(fixture, 2);
 }
 
+/* The first message has a heartbeat, too: the worker's name is in none of the other records, and one
+ * that always has answers to send would never come to say it. */
+static void test_a_worker_says_its_name_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+
+    for (size_t i = 0; i < 2; i++)
+        assert_true(fixture->brokers[i]->beat_count > 0);
+}
+
 /* A worker whose options name no credit asks for CREDIT_DEFAULT. */
 static void test_credit_has_a_default(void **state)
 {
@@ -550,6 +560,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_a_worker_registers_with_all_brokers),
+        TEST(test_a_worker_says_its_name_at_once),
         TEST(test_credit_has_a_default),
         TEST(test_a_request_is_answered_under_its_id),
         TEST(test_a_request_without_a_time_gets_the_default),
