@@ -457,6 +457,13 @@
 #define SNAPSHOT_OPEN_FILES_MAX 2
 #define SNAPSHOT_FILE_IDLE_MS   (2 * SNAPSHOT_STALL_MS)
 
+/* ---- Digests ------------------------------------------------------------ */
+
+/* Entries from one mark of the digest to the next, and how many marks a replica knows: 65,536 entries,
+ * seconds of the highest load, so that replicas which are not far apart have some in common. */
+#define DIGEST_EVERY     1024
+#define DIGEST_MARKS_MAX 64
+
 /* ---- Between replicas --------------------------------------------------- */
 
 /* A follower that hears nothing of its leader for one to two times the first stands for election;

@@ -263,5 +263,6 @@ const struct node_service operations_service = {
     .open = catalog_open,
     .started = catalog_started,
     .status = catalog_status,
+    .audit = catalog_audit,
     .close = catalog_close,
 };

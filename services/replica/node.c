@@ -173,6 +173,8 @@ static int node_open(struct node *self, char **error)
     zloop_poller(self->loop, &signals, node_on_signal, self);
     self->object = self->service->open(self, &machine);
     self->table.arg = self->object;
+    if (machine.digest != NULL)
+        digest_marks_init(&self->marks, &machine);
     int result = node_open_replica(self, &machine, error);
     if (result != 0)
         return result;

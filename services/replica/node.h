@@ -53,6 +53,9 @@ struct node_service {
     void (*started)(void *arg);
     /* Add the service's own fields to its status object. */
     void (*status)(void *arg, json_t *status);
+    /* The operation "audit" of node.NAME: count again what must add up in the tables here, as they
+     * are, whoever leads. NULL: nothing must. Called as an operation's run(). */
+    void (*audit)(void *arg, struct node_call *call, json_t *request);
     /* Destroy it, and answer or refuse the calls that it still holds. The replica is closed by
      * then, its callbacks have run, and node_replica() is NULL. */
     void (*close)(void *arg);

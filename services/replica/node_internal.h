@@ -7,6 +7,7 @@
 #define PYGMY_REPLICA_NODE_INTERNAL_H
 
 #include "broker/bus/alarm.h"
+#include "services/replica/digest_marks.h"
 #include "services/replica/node.h"
 
 /* Counted for each operation. */
@@ -52,7 +53,8 @@ struct node {
     const char *secret; /* not owned; or NULL */
     bool join;          /* --join */
     zloop_t *loop;
-    void *object; /* the service's */
+    void *object;              /* the service's */
+    struct digest_marks marks; /* of the service's machine, if it has a digest */
     struct replica *replica;
     struct node_table table; /* the service's operations */
     struct node_table own;   /* those of node.NAME */

@@ -1,6 +1,7 @@
 /* The operations of node.NAME: what a process says of itself.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
 #include <unistd.h>
 
 #include "broker/bus/err.h"
@@ -67,6 +68,53 @@ static void node_own_metrics(void *arg, struct node_call *call, json_t *request)
     bytes_writer_close(&text);
 }
 
+static json_t *node_own_hex(uint64_t number)
+{
+    return json_sprintf("%016" PRIx64, number);
+}
+
+static json_t *node_own_marks(const struct digest_marks *marks)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < marks->count; i++)
+        json_array_append_new(list, json_pack("[I, o]", (json_int_t)marks->marks[i].index,
+                                              node_own_hex(marks->marks[i].digest)));
+    return list;
+}
+
+/* What the tables here hold, in one number: now, and at marks that other replicas have as well. */
+static void node_own_digest(void *arg, struct node_call *call, json_t *request)
+{
+    struct node *node = arg;
+    struct digest_marks *marks = &node->marks;
+
+    if (node_own_refused(&call, request))
+        return;
+    if (marks->machine.digest == NULL) {
+        node_refuse(&call, ERR_NOT_IMPLEMENTED, "there are no tables with a digest here", NULL);
+        return;
+    }
+    digest_marks_reach(marks, replica_applied_index(node->replica));
+    node_answer(&call, json_pack("{s:s, s:s, s:I, s:o, s:o}", "name", node->member->name, "group",
+                                 config_kind_name(node->member->kind), "applied_index",
+                                 (json_int_t)replica_applied_index(node->replica), "digest",
+                                 node_own_hex(marks->machine.digest(marks->machine.self)), "marks",
+                                 node_own_marks(marks)));
+}
+
+static void node_own_audit(void *arg, struct node_call *call, json_t *request)
+{
+    struct node *node = arg;
+
+    if (node_own_refused(&call, request))
+        return;
+    if (node->service->audit != NULL)
+        node->service->audit(node->object, call, request);
+    else
+        node_refuse(&call, ERR_NOT_IMPLEMENTED, "there is nothing here that must add up", NULL);
+}
+
 static void node_own_ping(void *arg, struct node_call *call, json_t *request)
 {
     (void)arg;
@@ -77,6 +125,8 @@ static void node_own_ping(void *arg, struct node_call *call, json_t *request)
 const struct node_operation node_own_operations[] = {
     {.name = "status", .kind = NODE_READ, .run = node_own_status},
     {.name = "metrics", .kind = NODE_READ, .run = node_own_metrics},
+    {.name = "digest", .kind = NODE_READ, .run = node_own_digest},
+    {.name = "audit", .kind = NODE_READ, .run = node_own_audit},
     {.name = "ping", .kind = NODE_READ, .run = node_own_ping},
 };
 const size_t node_own_operation_count = sizeof node_own_operations / sizeof node_own_operations[0];
