@@ -96,6 +96,7 @@ static struct replica_options node_replica_options(struct node *self)
         .uuid = self->config->uuid,
         .id = self->member->id,
         .peer = self->member->peer_bind,
+        .snapshots = self->member->snapshots_bind,
         .join = self->join,
         .election_ms = self->config->election_ms,
         .heartbeat_ms = self->config->heartbeat_ms,

@@ -57,16 +57,17 @@ static void replica_sync_log(struct replica *self)
     disk_thread_wait(self->disk);
 }
 
-/* The machine begins empty (directory_remove_state); the log makes it what it was. */
+/* The machine begins empty, or with a snapshot's tables; the log makes it what it was. */
 static int replica_open_machine(struct replica *self, char **error)
 {
     char *path = directory_file(self->directory, DIRECTORY_STATE);
 
-    int result = self->machine.open(self->machine.self, path, error);
-    free(path);
+    int result = replica_restore(self, error);
     if (result == 0)
-        self->applied_index = self->machine.applied(self->machine.self);
-    assert(result != 0 || self->applied_index == 0);
+        result = self->machine.open(self->machine.self, path, error);
+    free(path);
+    /* Not all entries that the snapshot stands for need have left anything in the tables. */
+    assert(result != 0 || self->machine.applied(self->machine.self) <= self->applied_index);
     return result;
 }
 
@@ -134,8 +135,6 @@ static int replica_open_all(struct replica *self, const struct replica_options *
     if (result == 0)
         result = replica_open_directory(options, &self->directory, error);
     if (result == 0)
-        result = directory_remove_state(self->directory, error);
-    if (result == 0)
         result = replica_open_log(self, options, error);
     if (result == 0)
         replica_sync_log(self);
@@ -143,6 +142,8 @@ static int replica_open_all(struct replica *self, const struct replica_options *
         result = replica_open_machine(self, error);
     if (result == 0)
         result = replica_open_consensus(self, options, start_id, error);
+    if (result == 0)
+        result = replica_open_snapshots(self, options, error);
     return result == 0 ? replica_open_link(self, options, start_id, error) : result;
 }
 
@@ -228,6 +229,7 @@ void replica_close(struct replica **self_p)
     }
     alarm_destroy(&self->more);
     alarm_destroy(&self->timer);
+    replica_close_snapshots(self);
     peer_link_destroy(&self->link);
     consensus_destroy(&self->consensus);
     disk_thread_destroy(&self->disk);

@@ -85,6 +85,7 @@ struct replica_options {
     const char *peer;      /* endpoint to bind the link to the other members at; NULL: no link, for
                               * a group of one */
     const char *address;   /* own, as in struct member; NULL where there is no link */
+    const char *snapshots; /* endpoint to bind at what gives out snapshots; NULL: nothing does */
     const char *const *relays; /* the brokers' endpoints for publishers; read during the call */
     size_t relay_count;
     bool join; /* an empty directory is no error: it waits to be added to its group */

@@ -64,6 +64,7 @@ static void replica_apply_entry(struct replica_run *run, const struct log_entry 
     if (entry->kind == LOG_ENTRY_COMMAND)
         result = replica_apply_command(self, entry);
     self->applied_index = entry->index;
+    self->snapshots.bytes += entry->size;
     log_time_apply(&self->time, entry->log_time_ms);
     struct submission *submission = replica_submission_of(self, entry->index, entry->term);
     if (submission != NULL)

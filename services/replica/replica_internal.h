@@ -1,8 +1,8 @@
 /* What the parts of a replica know of each other: replica_found.c (founding), replica_start.c (what
  * the log holds), replica.c (life), replica_turn.c (events and what follows from them),
- * replica_submit.c (commands and reads that wait), replica_apply.c, replica_members.c (who belongs to
- * the group), replica_peers.c (messages out, and what is known of the others), replica_series.c
- * (metrics).
+ * replica_submit.c (commands and reads that wait), replica_apply.c, replica_snapshot.c,
+ * replica_members.c (who belongs to the group), replica_peers.c (messages out, and what is known of
+ * the others), replica_series.c (metrics).
  *
  * The way of a command at its leader:
  *
@@ -34,6 +34,8 @@
 #include "services/replica/log_time.h"
 #include "services/replica/peer_link.h"
 #include "services/replica/replica.h"
+#include "services/replica/snapshot_channel.h"
+#include "services/replica/snapshot_thread.h"
 
 /* A command on its way, or an entry of the leader's own for the time alone. */
 struct submission {
@@ -67,11 +69,29 @@ struct reading_queue {
     struct reading *last;
 };
 
-/* What goes to the disk thread and comes back: one CONSENSUS_WRITE. */
+/* What goes to the disk thread and comes back: one CONSENSUS_WRITE, or a snapshot's mark. */
 struct replica_batch {
     struct disk_batch disk;       /* first: it comes back as this */
+    struct snapshot_mark *mark;   /* owned; NULL: a write */
     struct shared_entry **shared; /* whose bytes the entries are; held */
     struct log_entry entries[];
+};
+
+struct replica_snapshots {
+    struct snapshot_thread *thread;   /* NULL: the machine can't be closed */
+    struct snapshot_channel *channel; /* NULL: no member could reach it */
+    struct snapshot_mark mark;        /* of the last one that the log begins behind; 0: none */
+    bool marking;                     /* one was taken, and its mark is on the way to the log */
+    uint64_t bytes;                   /* of the commands applied since one was taken */
+    int64_t tried_ms;                 /* when; -1: never */
+    uint64_t from;                    /* who offered the one that is being fetched */
+    replica_term term;                /* and in which term */
+    bool installing;                  /* from CONSENSUS_INSTALL until it is installed */
+    bool deferring;                   /* writes wait for the mark of what is being installed: */
+    struct disk_batch *deferred_first;
+    struct disk_batch *deferred_last;
+    replica_index skip_index; /* submissions up to it are called back in the next turn: a snapshot
+                               * stands for their entries */
 };
 
 /* An applied entry whose callback is due. */
@@ -157,6 +177,7 @@ struct replica {
     size_t read_count;        /* in all three */
     int64_t read_deadline_ms; /* not above the earliest of theirs; INT64_MAX: none waits */
 
+    struct replica_snapshots snapshots;
     struct disk_batch *unwritten_first; /* what the disk thread has no room for, in order */
     struct disk_batch *unwritten_last;
 
@@ -189,6 +210,9 @@ void replica_settle(struct replica *self);
 /* Carry on with everything that can be carried on with, and run the callbacks that are due. Does
  * nothing inside of itself. */
 void replica_turn(struct replica *self);
+void replica_batch_free(struct replica_batch *self);
+/* Put a batch behind those that are to be written. */
+void replica_put_batch(struct replica *self, struct replica_batch *batch);
 /* Hand to the disk thread what waits for room there. */
 void replica_hand_over(struct replica *self);
 /* Tell the driver of what has become durable: those of one transaction. */
@@ -208,6 +232,9 @@ _Noreturn void replica_fail(struct replica *self);
 void replica_submit_waiting(struct replica *self);
 /* Call back what leadership's end leaves without an outcome. */
 void replica_drop_submissions(struct replica *self);
+/* Call back those for whose entries a snapshot that was installed stands: what came of them is not
+ * known here. */
+void replica_skip_submissions(struct replica *self);
 /* The submission of the entry at @index, taken out of those under way; NULL: nobody here waits. */
 struct submission *replica_submission_of(struct replica *self, replica_index index,
                                          replica_term term);
@@ -234,6 +261,23 @@ void replica_drop_reads(struct replica *self);
 replica_index replica_appliable(const struct replica *self);
 /* Apply as much of it as one turn may, and call back. */
 void replica_apply(struct replica *self);
+
+/* ---- replica_snapshot.c ---- */
+
+/* Make the machine's file from the snapshot that the log begins behind; without one, there is none.
+ * Returns 0, ERR_CORRUPT or ERR_STORAGE. */
+int replica_restore(struct replica *self, char **error);
+/* Returns 0 or ERR_STORAGE. */
+int replica_open_snapshots(struct replica *self, const struct replica_options *options,
+                           char **error);
+void replica_close_snapshots(struct replica *self);
+/* Take one, when it is time to. */
+void replica_take_snapshot(struct replica *self);
+/* CONSENSUS_FETCH and CONSENSUS_INSTALL. */
+void replica_fetch(struct replica *self, const struct consensus_action *action);
+void replica_install(struct replica *self, const struct snapshot_mark *mark);
+/* The log has got a snapshot's mark. */
+void replica_marked(struct replica *self, struct replica_batch *batch);
 
 /* ---- replica_members.c ---- */
 

@@ -214,6 +214,12 @@ void replica_drop_submissions(struct replica *self)
     replica_refuse_waiting(self);
 }
 
+void replica_skip_submissions(struct replica *self)
+{
+    while (self->under_way.count > 0 && self->under_way.first->index <= self->snapshots.skip_index)
+        replica_finish(self, submission_pop(&self->under_way), ERR_UNKNOWN, NULL, 0);
+}
+
 struct submission *replica_submission_of(struct replica *self, replica_index index,
                                          replica_term term)
 {

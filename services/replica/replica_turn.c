@@ -27,6 +27,17 @@ _Noreturn void replica_fail(struct replica *self)
 
 /* ---- Actions ------------------------------------------------------------------------------- */
 
+static void disk_queue_push(struct disk_batch **first, struct disk_batch **last,
+                            struct disk_batch *batch)
+{
+    batch->next = NULL;
+    if (*last != NULL)
+        (*last)->next = batch;
+    else
+        *first = batch;
+    *last = batch;
+}
+
 void replica_hand_over(struct replica *self)
 {
     while (self->unwritten_first != NULL &&
@@ -37,6 +48,12 @@ void replica_hand_over(struct replica *self)
             self->unwritten_last = NULL;
         disk_thread_put(self->disk, batch);
     }
+}
+
+void replica_put_batch(struct replica *self, struct replica_batch *batch)
+{
+    disk_queue_push(&self->unwritten_first, &self->unwritten_last, &batch->disk);
+    replica_hand_over(self);
 }
 
 /* Hand it to the disk thread, or keep it until there is room. The entries are taken over. */
@@ -52,12 +69,11 @@ static void replica_write(struct replica *self, const struct consensus_write *wr
     batch->disk.vote = write->vote;
     batch->disk.entries = batch->entries;
     batch->disk.count = write->count;
-    if (self->unwritten_last != NULL)
-        self->unwritten_last->next = &batch->disk;
+    if (self->snapshots.deferring)
+        disk_queue_push(&self->snapshots.deferred_first, &self->snapshots.deferred_last,
+                        &batch->disk);
     else
-        self->unwritten_first = &batch->disk;
-    self->unwritten_last = &batch->disk;
-    replica_hand_over(self);
+        replica_put_batch(self, batch);
 }
 
 static void replica_note_role(struct replica *self, const struct consensus_action *action)
@@ -85,10 +101,9 @@ static void replica_act(struct replica *self, struct consensus_action *action)
     case CONSENSUS_READ:
         replica_confirm_reads(self, action->read.ticket, action->read.index);
         return;
-    case CONSENSUS_FETCH:
-    case CONSENSUS_INSTALL: break;
+    case CONSENSUS_FETCH: replica_fetch(self, action); return;
+    case CONSENSUS_INSTALL: replica_install(self, &action->install); return;
     }
-    assert(false && "no log is ever cut, so nobody needs a snapshot");
 }
 
 void replica_settle(struct replica *self)
@@ -165,7 +180,9 @@ void replica_turn(struct replica *self)
     replica_hand_over(self);
     replica_connect(self);
     replica_lose_lead(self);
+    replica_skip_submissions(self);
     replica_apply(self);
+    replica_take_snapshot(self);
     replica_take_lead(self);
     replica_serve_reads(self);
     replica_change_members(self);
@@ -185,12 +202,26 @@ void replica_flush(struct replica *self)
 
 /* ---- Events -------------------------------------------------------------------------------- */
 
-static void replica_batch_free(struct replica_batch *self)
+void replica_batch_free(struct replica_batch *self)
 {
+    free(self->mark);
     for (size_t i = 0; i < self->disk.count; i++)
         shared_entry_release(&self->shared[i]);
     free(self->shared);
     free(self);
+}
+
+static void replica_on_batch(struct replica *self, struct replica_batch *batch)
+{
+    bool write = batch->mark == NULL;
+
+    if (!write)
+        replica_marked(self, batch);
+    replica_batch_free(batch);
+    if (!write)
+        return;
+    consensus_persisted(self->consensus, clock_ms());
+    replica_settle(self);
 }
 
 void replica_persisted(struct replica *self, struct disk_batch *first)
@@ -202,9 +233,7 @@ void replica_persisted(struct replica *self, struct disk_batch *first)
     for (struct disk_batch *batch = first; batch != NULL; batch = next) {
         next = batch->next;
         metric_add(self->series.entries, (double)batch->count);
-        replica_batch_free((struct replica_batch *)batch);
-        consensus_persisted(self->consensus, clock_ms());
-        replica_settle(self);
+        replica_on_batch(self, (struct replica_batch *)batch);
     }
 }
 

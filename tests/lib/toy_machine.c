@@ -60,6 +60,13 @@ static int toy_open(void *arg, const char *path, char **error)
     return 0;
 }
 
+static void toy_close(void *arg)
+{
+    struct toy_machine *self = arg;
+    toy_check(self, sqlite3_close(self->db));
+    self->db = NULL;
+}
+
 static replica_index toy_applied(void *arg)
 {
     return (replica_index)toy_ask(arg, "SELECT ifnull(max(log_index), 0) FROM commands", NULL);
@@ -134,6 +141,7 @@ struct replica_machine toy_machine_interface(struct toy_machine *self)
     return (struct replica_machine){
         .self = self,
         .open = toy_open,
+        .close = toy_close,
         .applied = toy_applied,
         .begin = toy_begin,
         .commit = toy_commit,

@@ -22,7 +22,9 @@
 #define MEMBERS     3
 #define DEADLINE_MS 20000
 #define ELECTION    150
-#define UUID        "0123456789abcdef0123456789abcdef"
+/* Where a turn of the loop, which is that of all three, has much to do for each. */
+#define ELECTION_LONG 1000
+#define UUID          "0123456789abcdef0123456789abcdef"
 
 struct seat {
     struct seats *group;
@@ -30,6 +32,7 @@ struct seat {
     char name[16];
     char *directory;
     char *link;
+    char *snapshots;
     char *address;
     struct toy_machine *machine; /* NULL: down */
     struct replica *replica;
@@ -41,6 +44,7 @@ struct seat {
 struct seats {
     char *directory;
     zloop_t *loop;
+    unsigned election_ms;
     struct seat seats[MEMBERS + 1]; /* by id; 0 is not used */
     struct seat joiner;
     struct membership founders;
@@ -62,8 +66,8 @@ static void seat_init(struct seat *self, struct seats *group, uint64_t id)
     snprintf(self->name, sizeof self->name, "toy-%" PRIu64, id);
     self->directory = files_path(group->directory, self->name);
     self->link = zsys_sprintf("ipc://%s/link-%" PRIu64, group->directory, id);
-    self->address = zsys_sprintf("%s %s ipc://%s/snapshots-%" PRIu64, self->name, self->link,
-                                 group->directory, id);
+    self->snapshots = zsys_sprintf("ipc://%s/snapshots-%" PRIu64, group->directory, id);
+    self->address = zsys_sprintf("%s %s %s", self->name, self->link, self->snapshots);
 }
 
 static void seat_close(struct seat *self)
@@ -78,6 +82,7 @@ static void seat_destroy(struct seat *self)
     seat_close(self);
     free(self->directory);
     free(self->link);
+    free(self->snapshots);
     free(self->address);
 }
 
@@ -101,8 +106,9 @@ static struct replica_options seat_options(struct seat *self)
         .uuid = UUID,
         .id = self->id,
         .peer = self->link,
+        .snapshots = self->snapshots,
         .address = self->address,
-        .election_ms = ELECTION,
+        .election_ms = self->group->election_ms,
         .on_lead = seat_on_lead,
         .arg = self,
         .free_bytes_min = 1,
@@ -149,6 +155,7 @@ static int setup(void **state)
     zsys_handler_set(NULL);
     self->directory = files_new_directory();
     self->loop = zloop_new();
+    self->election_ms = ELECTION;
     for (size_t i = 1; i <= MEMBERS; i++)
         seat_init(&self->seats[i], self, i);
     seat_init(&self->joiner, self, MEMBERS + 1);
@@ -480,6 +487,7 @@ static void test_leadership_is_handed_over(void **state)
 static void test_a_follower_catches_up_from_the_log(void **state)
 {
     struct seats *self = *state;
+    self->election_ms = ELECTION_LONG;
     struct seat *leader = start(self);
     struct seat *follower = follower_of(self);
     const size_t size = 100 * 1024;
@@ -507,6 +515,7 @@ static bool is_replayed(struct seats *self, size_t number)
 static void test_a_replay_leaves_room_for_the_loop(void **state)
 {
     struct seats *self = *state;
+    self->election_ms = ELECTION_LONG;
     struct seat *leader = start(self);
     struct seat *follower = follower_of(self);
     const size_t count = 200;
@@ -522,6 +531,49 @@ static void test_a_replay_leaves_room_for_the_loop(void **state)
     run_until(self, is_replayed, count);
     assert_true(self->ticks >= count / APPLY_TURN_MS);
     assert_int_equal(toy_machine_largest_transaction(follower->machine) > APPLY_TURN_MS, 0);
+}
+
+/* Whether the replica @id keeps a snapshot. */
+static bool has_snapshot(struct seats *self, size_t id)
+{
+    zdir_t *directory = zdir_new(self->seats[id].directory, "-");
+    zlist_t *files = zdir_list(directory);
+    bool found = false;
+
+    for (zfile_t *file = zlist_first(files); file != NULL; file = zlist_next(files)) {
+        const char *name = strrchr(zfile_filename(file, NULL), '/');
+        found = found || (name != NULL && strncmp(name, "/snapshot-", 10) == 0);
+    }
+    zlist_destroy(&files);
+    zdir_destroy(&directory);
+    return found;
+}
+
+/* A log is cut behind a snapshot; who lacks what was cut gets the snapshot, and goes on by the log. */
+static void test_a_follower_catches_up_by_a_snapshot(void **state)
+{
+    struct seats *self = *state;
+    self->election_ms = ELECTION_LONG;
+    struct seat *leader = start(self);
+    struct seat *follower = follower_of(self);
+    const size_t count = SNAPSHOT_ENTRIES + 2 * SNAPSHOT_TRAILING;
+
+    seat_close(follower);
+    for (size_t i = 0; i < count; i += 1000) {
+        submit_numbers(leader, (int)i + 1, (int)i + 1000);
+        run_until(self, oks_are, i + 1000);
+    }
+    run_until(self, has_snapshot, leader->id);
+    assert_int_equal(seat_open(follower, false), 0);
+    run_until(self, all_have, count);
+    assert_int_equal(toy_machine_count_of(follower->machine, "n1"), 1);
+    assert_true(toy_machine_applies(follower->machine) < count);
+    submit_numbers(leader, (int)count + 1, (int)count + 10);
+    run_until(self, all_have, count + 10);
+    seat_close(follower);
+    assert_int_equal(seat_open(follower, false), 0);
+    run_until(self, all_have, count + 10);
+    assert_int_equal(toy_machine_count_of(follower->machine, "n1"), 1);
 }
 
 /* ---- Founding ------------------------------------------------------------------------------ */
@@ -747,6 +799,7 @@ int main(void)
         TEST(test_a_read_without_a_majority_is_told_so),
         TEST(test_leadership_is_handed_over),
         TEST(test_a_follower_catches_up_from_the_log),
+        TEST(test_a_follower_catches_up_by_a_snapshot),
         TEST(test_a_replay_leaves_room_for_the_loop),
         TEST(test_a_joiner_waits),
         TEST(test_a_fourth_is_added_and_counts),
