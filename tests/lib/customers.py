@@ -22,21 +22,24 @@ class Customer(threading.Thread):
     """Buys or reads over HTTP without a pause; each request is one of its own, and none is sent
     again: what the bridge can't hide, it sees."""
 
-    def __init__(self, store, name, buys, stop):
+    def __init__(self, store, item, name, buys, stop):
         super().__init__()
-        self.store, self.name, self.buys, self.stop = store, name, buys, stop
+        self.store, self.item, self.name, self.buys, self.stop = store, item, name, buys, stop
         self.calls = []  # when it began, how long it took, the status
+        self.orders = []
 
     def run(self):
         buyer = HttpBuyer(http_port(self.store))
         while not self.stop.is_set():
             began = time.monotonic()
             if self.buys:
-                status, _, _ = buyer.call("POST", "/orders",
-                                          {"lines": [{"id": ITEM, "quantity": 1}]},
-                                          {"Idempotency-Key": f"{self.name}-{len(self.calls)}"})
+                status, body, _ = buyer.call("POST", "/orders",
+                                             {"lines": [{"id": self.item, "quantity": 1}]},
+                                             {"Idempotency-Key": f"{self.name}-{len(self.calls)}"})
+                if status == 201:
+                    self.orders.append(body)
             else:
-                status, _, _ = buyer.call("GET", f"/lookup/{ITEM}")
+                status, _, _ = buyer.call("GET", f"/lookup/{self.item}")
             self.calls.append((began, time.monotonic() - began, status))
         buyer.close()
 
@@ -60,11 +63,12 @@ class Customers:
     """Several of them, for as long as the block lasts; then each of their requests has succeeded,
     what they bought is what the store has sold, and the bridge was ready all the time."""
 
-    def __init__(self, store):
-        add_item(store, ITEM, title="A book", price_cents=100, stock=10**6)
-        self.store, self.stop = store, threading.Event()
+    def __init__(self, store, item=ITEM):
+        add_item(store, item, title="A book", price_cents=100, stock=10**6)
+        self.store, self.item, self.stop = store, item, threading.Event()
         self.sold_to_others = Counter()  # {item: quantity}, for whoever else buys meanwhile to say
-        self.all = [Customer(store, f"customer-{i}", i % 2 == 0, self.stop) for i in range(4)]
+        self.all = [Customer(store, item, f"customer-{item}-{i}", i % 2 == 0, self.stop)
+                    for i in range(4)]
         self.prober = Prober(store, self.stop)
 
     def __enter__(self):
@@ -84,6 +88,10 @@ class Customers:
         return max(took for customer in self.all for began, took, _ in customer.calls
                    if began + took >= since)
 
+    def orders(self):
+        """What they have bought, as it was answered. For when the block is over."""
+        return [order for customer in self.all for order in customer.orders]
+
     def __exit__(self, kind, *_):
         self.stop.set()
         for thread in [*self.all, self.prober]:
@@ -93,4 +101,4 @@ class Customers:
         statuses = Counter(call[2] for customer in self.all for call in customer.calls)
         assert set(statuses) == {200, 201}, statuses
         assert set(self.prober.statuses) == {200}, self.prober.statuses
-        assert_conserved(self.store, {ITEM: statuses[201], **self.sold_to_others})
+        assert_conserved(self.store, {self.item: statuses[201], **self.sold_to_others})
