@@ -239,6 +239,11 @@
 #define BENCH_ITEMS_MAX 1000000
 /* How long `pygmy status` waits for each process. */
 #define STATUS_TIMEOUT_MS 500
+/* How long `pygmy verify` waits for an audit (some 100,000 items), how long it goes on looking for an
+ * index that all replicas can be compared at, and the pause between two looks. */
+#define VERIFY_AUDIT_MS 5000
+#define VERIFY_MS       5000
+#define VERIFY_PAUSE_MS 100
 /* Entries that a replica may be behind its leader and be called well: a tenth of a second of full
  * load, above what is under way in the moment in which each of them is asked. */
 #define STATUS_LAG_MAX 1000

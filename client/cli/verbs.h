@@ -17,6 +17,7 @@ extern const struct verb verb_items;
 extern const struct verb verb_import;
 extern const struct verb verb_dump;
 extern const struct verb verb_status;
+extern const struct verb verb_verify;
 extern const struct verb verb_ping;
 extern const struct verb verb_bench;
 extern const struct verb verb_completion;
