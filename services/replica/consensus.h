@@ -168,8 +168,8 @@ void consensus_snapshot_installed(struct consensus *self, int64_t now_ms);
 /* Membership, on the leader. Each returns 0 (the entry is submitted, at *index) or ERR_NOT_LEADER,
  * ERR_BUSY (another change is under way, or C4), ERR_INVALID (no such member, or it is there
  * already, MEMBERS_MAX, the last voter, or this leader itself, which hands over first),
- * ERR_UNAVAILABLE (a voter-to-be is too far behind). A promotion first lets the learner catch up: it
- * returns ERR_UNAVAILABLE meanwhile, and the caller repeats it. */
+ * ERR_UNAVAILABLE (a voter-to-be is too far behind, or does not answer). A promotion first lets the
+ * learner catch up: it returns ERR_UNAVAILABLE meanwhile, and the caller repeats it. */
 int consensus_add(struct consensus *self, uint64_t id, const char *address, replica_index *index,
                   int64_t now_ms); /* as a learner */
 int consensus_promote(struct consensus *self, uint64_t id, replica_index *index, int64_t now_ms);

@@ -311,7 +311,7 @@ static bool has_caught_up(const struct consensus *self, uint64_t id)
     if (match == self->terms.last)
         return true;
     return raft_catch_up(&self->raft, id, &status) == 0 && status == RAFT_CATCH_UP_FINISHED &&
-           consensus_hears(self, id) && self->terms.last - match <= PEER_IN_FLIGHT_MAX;
+           self->terms.last - match <= PEER_IN_FLIGHT_MAX;
 }
 
 int consensus_promote(struct consensus *self, uint64_t id, replica_index *index, int64_t now_ms)
@@ -324,6 +324,9 @@ int consensus_promote(struct consensus *self, uint64_t id, replica_index *index,
     struct member *member = (struct member *)membership_find(&next, id);
     if (member == NULL || member->role == MEMBER_VOTER)
         return ERR_INVALID;
+    /* One that does not answer would hold up every other change until the core gives it up. */
+    if (!consensus_hears(self, id))
+        return ERR_UNAVAILABLE;
     if (!has_caught_up(self, id)) {
         struct raft_event event = {.type = RAFT_CATCH_UP, .catch_up = {.server_id = id}};
         consensus_begin(self, now_ms);

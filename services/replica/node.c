@@ -64,6 +64,9 @@ static void node_init_tables(struct node *self)
     const char *group = config_kind_name(service->kind);
 
     node_init_table(self, &self->table, service->operations, service->operation_count, group);
+    node_init_table(self, &self->members, node_member_operations, node_member_operation_count,
+                    group);
+    self->members.arg = self;
     node_init_table(self, &self->own, node_own_operations, node_own_operation_count, "node");
     self->own.arg = self;
 }
@@ -107,22 +110,8 @@ static struct replica_options node_replica_options(struct node *self)
     };
 }
 
-static int node_open_replica(struct node *self, const struct replica_machine *machine, char **error)
-{
-    struct replica_options options = node_replica_options(self);
-    char *address = node_address(self->member);
-    const char **relays = node_relays(self, &options.relay_count);
-
-    options.address = address;
-    options.relays = relays;
-    int result = replica_open(self->loop, &options, machine, &self->replica, error);
-    free(relays);
-    free(address);
-    return result;
-}
-
 /* Every node of the group that the configuration names. Returns 0, or ERR_INVALID. */
-static int node_founders(const struct node *self, struct membership *membership, char **error)
+static int node_group(const struct node *self, struct membership *membership, char **error)
 {
     for (size_t i = 0; i < self->config->node_count; i++) {
         const struct config_node *node = &self->config->nodes[i];
@@ -147,13 +136,32 @@ static int node_founders(const struct node *self, struct membership *membership,
     return 0;
 }
 
+static int node_open_replica(struct node *self, const struct replica_machine *machine, char **error)
+{
+    struct replica_options options = node_replica_options(self);
+    struct membership group = {0};
+
+    int result = node_group(self, &group, error);
+    if (result != 0)
+        return result;
+    char *address = node_address(self->member);
+    const char **relays = node_relays(self, &options.relay_count);
+    options.address = address;
+    options.contacts = &group;
+    options.relays = relays;
+    result = replica_open(self->loop, &options, machine, &self->replica, error);
+    free(relays);
+    free(address);
+    return result;
+}
+
 /* Found this node's member of its group, and end (--found). */
 static int node_found(struct node *self, char **error)
 {
     struct replica_options options = node_replica_options(self);
     struct membership membership = {0};
 
-    int result = node_founders(self, &membership, error);
+    int result = node_group(self, &membership, error);
     if (result == 0)
         result = replica_found(&options, &membership, error);
     if (result == 0)
@@ -188,12 +196,16 @@ static int node_open(struct node *self, char **error)
 static void node_close(struct node *self)
 {
     replica_close(&self->replica);
+    if (self->moving != NULL)
+        node_refuse(&self->moving, ERR_UNAVAILABLE, NULL, NULL);
     if (self->object != NULL)
         self->service->close(self->object);
     node_ports_close(self);
     alarm_destroy(&self->stop);
+    alarm_destroy(&self->move_end);
     zloop_destroy(&self->loop);
     free(self->table.series);
+    free(self->members.series);
     free(self->own.series);
     metrics_destroy(&self->metrics);
     log_destroy(&self->log);
@@ -224,6 +236,7 @@ static int node_run(struct node *self, bool found)
     self->metrics = metrics_new();
     self->loop = zloop_new();
     self->stop = alarm_new(self->loop, node_on_stop, self);
+    self->move_end = alarm_new(self->loop, node_members_on_move_end, self);
     node_init_tables(self);
     node_ports_init(self);
     int result = found ? node_found(self, &error) : node_serve(self, &error);

@@ -20,6 +20,7 @@ struct node_call {
     struct node_port *port;
     struct bus_request *request;
     json_t *object;                         /* the parsed request, NULL until it is */
+    const struct node_table *table;         /* of the operation */
     const struct node_operation *operation; /* NULL until it is found */
     int64_t begin_us;
 };
@@ -36,8 +37,7 @@ static void node_call_count(const struct node_call *self, int code, int64_t dura
 {
     if (self->operation == NULL)
         return;
-    const struct node_series *series =
-        &self->port->table->series[self->operation - self->port->table->rows];
+    const struct node_series *series = &self->table->series[self->operation - self->table->rows];
     metric_add(code == OK ? series->answered : series->refused, 1);
     metric_observe(series->seconds, (double)duration_us / 1e6);
 }
@@ -110,31 +110,40 @@ static bool node_call_parse(struct node_call **self_p)
     return code == OK;
 }
 
+/* Look the operation up. Returns whether @table has it. */
+static bool node_call_look(struct node_call *self, const struct node_table *table)
+{
+    const char *name = node_call_text(self, "op");
+
+    for (size_t i = 0; table != NULL && i < table->count; i++)
+        if (strcmp(table->rows[i].name, name) == 0) {
+            self->table = table;
+            self->operation = &table->rows[i];
+            return true;
+        }
+    return false;
+}
+
 /* Find the operation, for whoever serves it. */
 static bool node_call_find(struct node_call **self_p)
 {
     struct node_call *self = *self_p;
     const struct node_port *port = self->port;
-    const char *name = node_call_text(self, "op");
-    const struct node_operation *found = NULL;
     char detail[SERVICE_NAME_BYTES_MAX + 64];
 
-    for (size_t i = 0; i < port->table->count && found == NULL; i++)
-        if (strcmp(port->table->rows[i].name, name) == 0)
-            found = &port->table->rows[i];
-    if (found == NULL) {
+    if (!node_call_look(self, port->table) && !node_call_look(self, port->more)) {
         node_refuse(self_p, ERR_NOT_IMPLEMENTED, "there is no operation of that name here", NULL);
         return false;
     }
-    enum node_port_kind kind = found->kind == NODE_READ ? NODE_PORT_READ : NODE_PORT_WRITE;
-    if (port->kind != NODE_PORT_OWN && port->kind != kind) {
-        snprintf(detail, sizeof detail, "this operation is served by %s",
-                 port->node->ports[kind].service);
-        node_refuse(self_p, ERR_NOT_IMPLEMENTED, detail, NULL);
-        return false;
-    }
-    self->operation = found;
-    return true;
+    enum node_port_kind kind =
+        self->operation->kind == NODE_READ ? NODE_PORT_READ : NODE_PORT_WRITE;
+    if (port->kind == NODE_PORT_OWN || port->kind == kind)
+        return true;
+    self->operation = NULL; /* it is not counted as done here */
+    snprintf(detail, sizeof detail, "this operation is served by %s",
+             port->node->ports[kind].service);
+    node_refuse(self_p, ERR_NOT_IMPLEMENTED, detail, NULL);
+    return false;
 }
 
 /* Without a secret in the configuration none is asked for. */
@@ -151,7 +160,7 @@ static bool node_call_permitted(const struct node_call *self)
 static void node_call_run(struct node_call *self)
 {
     const struct node_operation *operation = self->operation;
-    void *arg = self->port->table->arg;
+    void *arg = self->table->arg;
     json_t *object = json_incref(self->object); /* the call may be answered within */
 
     operation->run(arg, self, object);

@@ -1,12 +1,13 @@
 /* What the parts of a node know of each other: node.c (life), node_port.c (the services that it is
  * registered for), node_stop.c (from the signal to the end), node_call.c (requests and answers),
- * node_own.c (the operations of node.NAME).
+ * node_members.c (the operations on the group of every service), node_own.c (those of node.NAME).
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_REPLICA_NODE_INTERNAL_H
 #define PYGMY_REPLICA_NODE_INTERNAL_H
 
 #include "broker/bus/alarm.h"
+#include "services/replica/membership.h"
 #include "services/replica/digest_marks.h"
 #include "services/replica/node.h"
 
@@ -32,8 +33,9 @@ struct node_port {
     struct node *node;
     enum node_port_kind kind;
     const struct node_table *table;
-    char *service;             /* "catalog", "catalog.leader", "node.catalog-1" */
-    struct bus_worker *worker; /* NULL: not registered now */
+    const struct node_table *more; /* further operations; NULL: none */
+    char *service;                 /* "catalog", "catalog.leader", "node.catalog-1" */
+    struct bus_worker *worker;     /* NULL: not registered now */
 };
 
 /* From the first signal on. */
@@ -56,8 +58,11 @@ struct node {
     void *object;              /* the service's */
     struct digest_marks marks; /* of the service's machine, if it has a digest */
     struct replica *replica;
-    struct node_table table; /* the service's operations */
-    struct node_table own;   /* those of node.NAME */
+    struct node_table table;   /* the service's operations */
+    struct node_table members; /* those on its group */
+    struct node_table own;     /* those of node.NAME */
+    struct node_call *moving;  /* waits for another leader; NULL: nobody does */
+    struct alarm *move_end;    /* that did not come about */
     struct node_port ports[NODE_PORTS];
     struct alarm *ports_alarm; /* registers and deregisters, in a turn of its own */
     bool readable;             /* the replica is near enough to its leader to serve reads */
@@ -88,6 +93,15 @@ void node_on_stop(void *arg);
 
 /* A request has come to a port, @arg (bus_request_fn). */
 void node_call_receive(void *arg, struct bus_request *request);
+
+/* The operations on the group, for its leader. */
+extern const struct node_operation node_member_operations[];
+extern const size_t node_member_operation_count;
+/* Answer who asked for another leader: there is one, or it took too long. */
+void node_members_moved(struct node *self);
+void node_members_on_move_end(void *arg);
+/* What a member is: id, name, role. */
+json_t *node_member_json(const struct member *member);
 
 /* The operations of node.NAME. */
 extern const struct node_operation node_own_operations[];

@@ -27,6 +27,17 @@ static json_t *node_own_leader(const struct node *self, uint64_t id)
     return leader != NULL ? json_string(member_word(leader, MEMBER_NAME, name)) : json_null();
 }
 
+/* The group, as this replica's log has it. */
+static json_t *node_own_members(const struct node *self)
+{
+    const struct membership *membership = replica_membership(self->replica);
+    json_t *members = json_array();
+
+    for (size_t i = 0; i < membership->count; i++)
+        json_array_append_new(members, node_member_json(&membership->members[i]));
+    return members;
+}
+
 /* A number that may not be known. */
 static json_t *node_own_number(int64_t number)
 {
@@ -42,14 +53,14 @@ static void node_own_status(void *arg, struct node_call *call, json_t *request)
         return;
     replica_status(node->replica, &replica);
     json_t *status = json_pack(
-        "{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:s, s:o}", "name",
+        "{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:s, s:o, s:o}", "name",
         node->member->name, "kind", config_kind_name(node->member->kind), "role", replica.role,
         "state", node->stage == NODE_UP ? "up" : "draining", "pid", (json_int_t)getpid(), "term",
         (json_int_t)replica.term, "log_index", (json_int_t)replica.last_index, "commit_index",
         (json_int_t)replica.commit_index, "applied_index", (json_int_t)replica.applied_index, "lag",
         (json_int_t)(replica.commit_index - replica.applied_index), "last_contact_ms",
         node_own_number(replica.last_contact_ms), "version", PYGMY_VERSION, "leader",
-        node_own_leader(node, replica.leader));
+        node_own_leader(node, replica.leader), "members", node_own_members(node));
 
     if (node->service->status != NULL)
         node->service->status(node->object, status);

@@ -113,8 +113,9 @@ void node_ports_look(struct node *self)
 
 void node_on_lead(void *arg, bool leader, replica_term term)
 {
-    (void)leader;
     (void)term;
+    if (!leader)
+        node_members_moved(arg);
     node_ports_look(arg);
 }
 
@@ -136,6 +137,8 @@ void node_ports_init(struct node *self)
     node_port_init(self, NODE_PORT_READ, &self->table, group, "");
     node_port_init(self, NODE_PORT_WRITE, &self->table, group, ".leader");
     node_port_init(self, NODE_PORT_OWN, &self->own, "node.", self->member->name);
+    self->ports[NODE_PORT_READ].more = &self->members;
+    self->ports[NODE_PORT_WRITE].more = &self->members;
     self->ports_alarm = alarm_new(self->loop, node_ports_on_alarm, self);
 }
 

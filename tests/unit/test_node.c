@@ -472,20 +472,22 @@ static void test_a_process_tells_its_status(void **state)
 {
     struct fixture *self = *state;
     json_t *answer;
-    const char *words[6];
-    json_int_t numbers[8];
+    const char *words[8];
+    json_int_t numbers[9];
 
     start(self);
     number_of(self, "catalog.leader", "{\"op\":\"put\",\"text\":\"x\"}", "index");
     assert_int_equal(call(self, "node.catalog-1", "{\"op\":\"status\"}", &answer), OK);
     assert_int_equal(json_unpack(answer,
                                  "{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, "
-                                 "s:I, s:I !}",
+                                 "s:I, s:I, s:[{s:I, s:s, s:s !}] !}",
                                  "name", &words[0], "kind", &words[1], "role", &words[2], "state",
                                  &words[3], "version", &words[4], "leader", &words[5], "pid",
                                  &numbers[0], "term", &numbers[1], "log_index", &numbers[2],
                                  "commit_index", &numbers[3], "applied_index", &numbers[4], "lag",
-                                 &numbers[5], "last_contact_ms", &numbers[6], "toys", &numbers[7]),
+                                 &numbers[5], "last_contact_ms", &numbers[6], "toys", &numbers[7],
+                                 "members", "id", &numbers[8], "name", &words[6], "role",
+                                 &words[7]),
                      0);
     assert_string_equal(words[0], "catalog-1");
     assert_string_equal(words[1], "catalog");
@@ -498,6 +500,9 @@ static void test_a_process_tells_its_status(void **state)
     assert_int_equal(numbers[4], 3);
     assert_int_equal(numbers[6], 0);
     assert_int_equal(numbers[7], 7);
+    assert_int_equal(numbers[8], 1);
+    assert_string_equal(words[6], "catalog-1");
+    assert_string_equal(words[7], "voter");
     json_decref(answer);
     assert_int_equal(call(self, "node.catalog-1", "{\"op\":\"ping\"}", &answer), OK);
     assert_int_equal(json_object_size(answer), 0);
@@ -699,6 +704,128 @@ static void test_exit_statuses_of_bad_beginnings(void **state)
     free(secret);
 }
 
+/* ---- The group ----------------------------------------------------------------------------- */
+
+#define LEADER "catalog.leader"
+#define OPEN   "\"secret\":\"" SECRET "\"}"
+#define ADD(id, name)                                                                              \
+    "{\"op\":\"member_add\",\"id\":" #id ",\"name\":\"" name                                       \
+    "\",\"peer\":\"tcp://127.0.0.1:1\",\"snapshots\":\"tcp://127.0.0.1:2\"," OPEN
+#define ABOUT(op, id) "{\"op\":\"" op "\",\"id\":" #id "," OPEN
+
+/* What was asked for is so now; whether it was changed by this request, and the member's role then,
+ * "" where there is none. */
+static void assert_changed(struct fixture *self, const char *body, bool changed, const char *role)
+{
+    json_t *answer;
+    int was_changed;
+
+    assert_int_equal(call(self, LEADER, body, &answer), OK);
+    assert_int_equal(json_unpack(answer, "{s:b}", "changed", &was_changed), 0);
+    const char *is = json_string_value(json_object_get(json_object_get(answer, "member"), "role"));
+    if (was_changed != changed || strcmp(is != NULL ? is : "", role) != 0)
+        fail_msg("%s: changed %d, role %s", body, was_changed, is);
+    json_decref(answer);
+}
+
+/* A member is added as a learner, and removed; what is so already is done already. */
+static void test_members_are_added_and_removed(void **state)
+{
+    struct fixture *self = *state;
+
+    start(self);
+    assert_changed(self, ADD(2, "catalog-2"), true, "learner");
+    assert_changed(self, ADD(2, "catalog-2"), false, "learner");
+    assert_changed(self, ABOUT("member_promote", 2), false, "learner"); /* it does not answer */
+    assert_changed(self, ABOUT("member_promote", 1), false, "voter");
+    assert_changed(self, ABOUT("member_remove", 2), true, "");
+    assert_changed(self, ABOUT("member_remove", 2), false, "");
+    assert_changed(self, ABOUT("leader_move", 1), false, "voter");
+}
+
+/* What can't be is refused, with the reason. */
+static void test_impossible_changes_are_refused(void **state)
+{
+    struct fixture *self = *state;
+
+    start(self);
+    assert_changed(self, ADD(2, "catalog-2"), true, "learner");
+    assert_refused(self, LEADER, ADD(2, "catalog-3"), ERR_EXISTS, "catalog-2 is a member");
+    assert_refused(self, LEADER, ADD(3, "catalog-2"), ERR_EXISTS, "with the id 2");
+    assert_refused(self, LEADER, ADD(3, "catalog-3"), ERR_EXISTS, "endpoints");
+    assert_refused(self, LEADER, ABOUT("member_promote", 7), ERR_NOT_FOUND, "no member");
+    assert_refused(self, LEADER, ABOUT("member_remove", 1), ERR_STATE, "only voter");
+    assert_refused(self, LEADER, ABOUT("leader_move", 2), ERR_STATE, "no vote");
+    assert_refused(self, LEADER, ABOUT("leader_move", 7), ERR_NOT_FOUND, "no member");
+    assert_refused(self, LEADER, ABOUT("member_remove", 0), ERR_INVALID, "id");
+    assert_refused(self, LEADER, ADD(3, "Catalog 3"), ERR_INVALID, "name");
+    assert_refused(self, LEADER,
+                   "{\"op\":\"member_add\",\"id\":3,\"name\":\"catalog-3\",\"peer\":\"nowhere\","
+                   "\"snapshots\":\"tcp://127.0.0.1:2\"," OPEN,
+                   ERR_INVALID, "peer must be tcp://");
+    assert_refused(self, LEADER, "{\"op\":\"member_remove\",\"id\":2}", ERR_FORBIDDEN, "secret");
+    assert_refused(self, "catalog", ABOUT("member_remove", 2), ERR_NOT_IMPLEMENTED, LEADER);
+    assert_refused(self, "node.catalog-1", ABOUT("member_remove", 2), ERR_NOT_IMPLEMENTED,
+                   "no operation");
+}
+
+/* A group has so many members, and no more. */
+static void test_members_are_bounded(void **state)
+{
+    struct fixture *self = *state;
+    char body[512];
+
+    start(self);
+    for (int id = 2; id <= MEMBERS_MAX + 1; id++) {
+        snprintf(body, sizeof body,
+                 "{\"op\":\"member_add\",\"id\":%d,\"name\":\"catalog-%d\","
+                 "\"peer\":\"tcp://127.0.0.1:1%d\",\"snapshots\":\"tcp://127.0.0.1:2%d\"," OPEN,
+                 id, id, id, id);
+        if (id <= MEMBERS_MAX)
+            assert_changed(self, body, true, "learner");
+        else
+            assert_refused(self, LEADER, body, ERR_LIMIT, "as many members");
+    }
+}
+
+/* The leader lists the group, with how each member stands. */
+static void test_the_leader_lists_its_group(void **state)
+{
+    struct fixture *self = *state;
+    json_t *answer;
+    const char *words[5];
+    json_int_t numbers[7];
+    int leads[2];
+
+    start(self);
+    assert_changed(self, ADD(2, "catalog-2"), true, "learner");
+    assert_int_equal(call(self, LEADER, "{\"op\":\"members\"," OPEN, &answer), OK);
+    assert_int_equal(
+        json_unpack(answer,
+                    "{s:s, s:s, s:I, s:I, s:I, s:[{s:I, s:s, s:s, s:b, s:s, s:s, s:I, s:I !}, "
+                    "{s:s, s:b, s:I, s:n}] !}",
+                    "group", &words[0], "leader", &words[1], "term", &numbers[0], "log_index",
+                    &numbers[1], "commit_index", &numbers[2], "members", "id", &numbers[3], "name",
+                    &words[2], "role", &words[3], "leader", &leads[0], "peer", &words[4],
+                    "snapshots", &words[4], "match_index", &numbers[4], "last_contact_ms",
+                    &numbers[5], "role", &words[4], "leader", &leads[1], "match_index", &numbers[6],
+                    "last_contact_ms"),
+        0);
+    assert_string_equal(words[0], "catalog");
+    assert_string_equal(words[1], "catalog-1");
+    assert_string_equal(words[2], "catalog-1");
+    assert_string_equal(words[3], "voter");
+    assert_string_equal(words[4], "learner");
+    assert_int_equal(numbers[0], 2);
+    assert_int_equal(numbers[1], 3); /* founding, the term's barrier, the learner */
+    assert_int_equal(numbers[2], 3);
+    assert_int_equal(numbers[4], 3);
+    assert_int_equal(numbers[6], 0);
+    assert_true(leads[0]);
+    assert_false(leads[1]);
+    json_decref(answer);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(int argc, char **argv)
@@ -723,6 +850,10 @@ int main(int argc, char **argv)
         TEST(test_a_joiner_waits),
         TEST(test_a_damaged_directory_is_refused),
         TEST(test_exit_statuses_of_bad_beginnings),
+        TEST(test_members_are_added_and_removed),
+        TEST(test_impossible_changes_are_refused),
+        TEST(test_members_are_bounded),
+        TEST(test_the_leader_lists_its_group),
     };
     if (argc > 1 && strcmp(argv[1], "child") == 0)
         return node_main(&toy_service, argc - 1, argv + 1);
