@@ -26,13 +26,20 @@ def rows_of(store):
     return {row["name"]: row for row in store.pygmy("status", "--json").json["processes"]}
 
 
+def leader_among(rows, group):
+    """The row of a group's leader. None when there is none, or more than one says so."""
+    leaders = [row for row in rows.values() if row["kind"] == group and row["role"] == "leader"]
+    return leaders[0] if len(leaders) == 1 else None
+
+
+def leader_row(store, group):
+    """The same, waited for. With a process away, each look takes as long as pygmy status waits."""
+    return wait_until(lambda: leader_among(rows_of(store), group), WELL_S,
+                      f"one leader of the {group} replicas")
+
+
 def leader_of(store, group):
-    """The name of a group's leader. Waits until there is one, and one only."""
-    def the_one():
-        leaders = [name for name, row in rows_of(store).items()
-                   if row["kind"] == group and row["role"] == "leader"]
-        return leaders[0] if len(leaders) == 1 else None
-    return wait_until(the_one, WELL_S, f"one leader of the {group} replicas")
+    return leader_row(store, group)["name"]
 
 
 def followers_of(store, group):
@@ -77,7 +84,7 @@ def wait_back(store, name):
     """Until a replica that was away answers, is at work again, and has all that was committed in its
     group when this was called: while others go on writing, it is always a little behind."""
     group = name.split("-")[0]
-    committed = rows_of(store)[leader_of(store, group)]["commit_index"]
+    committed = leader_row(store, group)["commit_index"]
 
     def is_back():
         row = rows_of(store)[name]
@@ -104,14 +111,6 @@ def away(store, *names):
     for name in names:
         store.start(name)
     wait_well(store)
-
-
-def start_all(store):
-    """Start whatever a test that failed has left behind."""
-    for line in store.script("status").stdout.splitlines()[1:]:
-        name, _, state = (line.split() + ["", ""])[:3]
-        if state in ("stopped", "failed"):
-            store.start(name)
 
 
 class Reader:
