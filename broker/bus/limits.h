@@ -249,6 +249,9 @@
 #define STATUS_LAG_MAX 1000
 /* And how long ago it may have heard its leader: above any heartbeat that may be configured. */
 #define STATUS_CONTACT_MS_MAX 2000
+/* Pause before `pygmy cluster add` asks again whether a replica has caught up: it shall not be what
+ * the group is busy with. */
+#define CLUSTER_LOOK_MS 100
 /* Processes whose troubles are named in the verdict's sentence; the rows have those of all. */
 #define STATUS_NAMED_MAX 3
 

@@ -18,6 +18,7 @@ extern const struct verb verb_import;
 extern const struct verb verb_dump;
 extern const struct verb verb_status;
 extern const struct verb verb_verify;
+extern const struct verb verb_cluster;
 extern const struct verb verb_ping;
 extern const struct verb verb_bench;
 extern const struct verb verb_completion;

@@ -382,8 +382,10 @@ static struct call *call_new(struct pygmy *store, const struct pygmy_call *from)
 /* The operations that docs/protocol.md says take the secret. */
 static bool call_needs_secret(const struct call *self)
 {
-    static const char *const names[] = {"item_add",  "item_edit", "item_remove", "stock", "import",
-                                        "unsettled", "reserve",   "settle",      "undo",  "close"};
+    static const char *const names[] = {
+        "item_add",  "item_edit",  "item_remove",    "stock",         "import",
+        "unsettled", "reserve",    "settle",         "undo",          "close",
+        "members",   "member_add", "member_promote", "member_remove", "leader_move"};
     const char *op = json_string_value(json_object_get(self->request, "op"));
     for (size_t i = 0; op != NULL && i < sizeof names / sizeof *names; i++)
         if (strcmp(op, names[i]) == 0)
