@@ -12,6 +12,8 @@
 
 #include "services/replica/consensus.h" /* for its archive */
 #include "tests/sim/sim_cases.h"
+#include "tests/sim/sim_net.h"
+#include "tests/sim/sim_node.h"
 
 #define SEEDS        240
 #define JOBS         2
@@ -19,6 +21,67 @@
 
 static const struct sim_options by_the_seed = {
     .heal_majority = -1, .pre_vote = -1, .membership = -1};
+
+/* A crash of a node loses writes that are not durable, and keeps at most the first of them. */
+static void test_a_crash_keeps_a_first_part_of_the_writes(void **state)
+{
+    struct sim_options options = by_the_seed;
+    bool lost_all = false, lost_some = false, lost_none = false;
+    (void)state;
+
+    options.seed = 1;
+    for (int round = 0; round < 100; round++) {
+        struct sim *sim = sim_new(&options);
+        struct sim_disk disk;
+        size_t lost;
+
+        sim->random += (uint64_t)round;
+        sim_disk_init(&disk);
+        for (replica_term term = 1; term <= 3; term++) {
+            struct sim_disk_op op = {.kind = DISK_WRITE, .write = {.term = term, .vote = term}};
+
+            sim_disk_begin(&disk, sim, &op);
+        }
+        lost = sim_disk_crash(&disk, sim);
+        assert_int_equal(disk.state.term, 3 - lost);
+        assert_int_equal(disk.state.vote, 3 - lost);
+        lost_all |= lost == 3;
+        lost_some |= lost > 0 && lost < 3;
+        lost_none |= lost == 0;
+        sim_disk_close(&disk);
+        sim_destroy(&sim);
+    }
+    assert_true(lost_all && lost_some && lost_none);
+}
+
+static size_t arrived(struct sim *sim, int from, int to)
+{
+    struct peer_message message = {.kind = PEER_ROUND, .from = (uint64_t)from + 1, .term = 1};
+
+    message.to = (uint64_t)to + 1;
+    sim_net_send(sim, from, &message);
+    return sim_net_discard(sim, from, to, PEER_ROUND);
+}
+
+/* A link is cut in one direction without the other. */
+static void test_a_link_is_cut_one_way(void **state)
+{
+    struct sim_options options = by_the_seed;
+    struct sim *sim;
+    (void)state;
+
+    options.seed = 1;
+    sim = sim_new(&options);
+    sim->scripted = true;
+    sim_nodes_found(sim, 3);
+    sim_net_block(sim, 0, 1, true);
+    assert_int_equal(arrived(sim, 0, 1), 0);
+    assert_int_equal(arrived(sim, 1, 0), 1);
+    assert_int_equal(arrived(sim, 0, 2), 1);
+    sim_net_unblock_all(sim);
+    assert_int_equal(arrived(sim, 0, 1), 1);
+    sim_destroy(&sim);
+}
 
 /* Each schedule that is played by hand ends as it must. */
 static void test_directed_cases_pass(void **state)
@@ -99,6 +162,8 @@ static void test_a_seed_replays(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_crash_keeps_a_first_part_of_the_writes),
+        cmocka_unit_test(test_a_link_is_cut_one_way),
         cmocka_unit_test(test_directed_cases_pass),
         cmocka_unit_test(test_seeds_pass),
         cmocka_unit_test(test_mutations_are_found),
