@@ -81,8 +81,8 @@ def wait_well(store):
 
 
 def wait_back(store, name):
-    """Until a replica that was away answers, is at work again, and has all that was committed in its
-    group when this was called: while others go on writing, it is always a little behind."""
+    """Until a replica that was away answers, is at work again, and has all that was committed in
+    its group when this was called: while others go on writing, it is always a little behind."""
     group = name.split("-")[0]
     committed = leader_row(store, group)["commit_index"]
 

@@ -1,9 +1,9 @@
 """What the five stores before this one got wrong, each held against this one; and what they were
 shown to do when a server dies, with a verdict.
 
-Most tests use one store, of two brokers, three catalogs, three orders and two bridges, one after the
-other. After each of them it must be whole, have sold what was acknowledged and nothing else, have
-every order as it was answered, and all of its replicas must have the same.
+Most tests use one store, of two brokers, three catalogs, three orders and two bridges, one after
+the other. After each of them it must be whole, have sold what was acknowledged and nothing else,
+have every order as it was answered, and all of its replicas must have the same.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -79,8 +79,8 @@ def soon(call):
 
 
 def test_a_buy_that_is_impossible_is_refused_at_once(shop):
-    """Of an item that is sold out, or that there is none of: 409 and 404. (Clients hung for ever, or
-    were told 200.) Others go on buying."""
+    """Of an item that is sold out, or that there is none of: 409 and 404. (Clients hung for ever,
+    or were told 200.) Others go on buying."""
     empty, full = shop.new_item(1), shop.new_item(10)
     shop.buy(empty)
     for bridge in BRIDGES:
@@ -93,8 +93,8 @@ def test_a_buy_that_is_impossible_is_refused_at_once(shop):
 
 
 def test_what_is_no_request_is_told_so(shop):
-    """Every request is answered, also what is no number, no JSON, or no page. (There was a 500 after
-    three seconds, or the connection was closed.)"""
+    """Every request is answered, also what is no number, no JSON, or no page. (There was a 500
+    after three seconds, or the connection was closed.)"""
     item = shop.new_item(10)
     for method, path, body, status in (
             ("GET", "/lookup/abc", None, 400), ("POST", "/buy/abc", None, 400),
@@ -200,7 +200,8 @@ def test_twenty_buyers_get_what_there_is_and_no_more(shop, stock, quantity):
 
 def test_two_customers_each_see_their_own_buys(shop):
     """Ten rounds of lookup, buy, lookup, by two threads on two books each: the stock before and
-    after is exact each time. (These were the consistency tests, which left the reading to people.)"""
+    after is exact each time. (These were the consistency tests, which left the reading to
+    people.)"""
     visitors = [Visitor(shop, bridge) for bridge in BRIDGES]
 
     def rounds(visitor):
@@ -231,8 +232,8 @@ def test_a_read_is_right_whether_it_is_the_first_or_a_repeated_one(shop):
 
 
 def test_a_session_reads_back_what_it_has_ordered(shop):
-    """Fifty random lookups, each followed by an order of 1 to 10 with a chance of 0.4, which is read
-    back at once; all are read back at the end. (Only status codes were looked at.)"""
+    """Fifty random lookups, each followed by an order of 1 to 10 with a chance of 0.4, which is
+    read back at once; all are read back at the end. (Only status codes were looked at.)"""
     chance = random.Random(3)
     visitor = Visitor(shop)
     for _ in range(50):
@@ -263,8 +264,8 @@ class Watch(threading.Thread):
 
 
 def test_no_read_shows_the_stock_before_a_buy_that_was_answered(shop):
-    """At two bridges and at two brokers, whoever serves it, also while the leader is killed. (Caches
-    were emptied before the write, and a read in between filled them with the old stock.)"""
+    """At two bridges and at two brokers, whoever serves it, also while the leader is killed.
+    (Caches were emptied before the write, and a read in between filled them with the old stock.)"""
     item, stop = shop.new_item(1000), threading.Event()
     ceiling = [1000]
 
@@ -501,8 +502,8 @@ def test_leadership_stays_when_one_comes_back(shop):
 
 
 def test_every_item_is_bought_whichever_catalog_is_away(shop):
-    """Seven items, odd and even, with each catalog down in turn. (Buys of an odd item waited for its
-    primary to come back.)"""
+    """Seven items, odd and even, with each catalog down in turn. (Buys of an odd item waited for
+    its primary to come back.)"""
     items = [shop.new_item(100) for _ in range(7)]
     for name in replicas_of("catalog"):
         with away(shop.store, name):
@@ -522,8 +523,8 @@ def test_a_catalog_an_order_and_a_broker_of_any_numbers_may_be_away(shop):
 
 
 def test_lookups_searches_and_buys_go_on_while_each_server_is_shut_down_in_turn(shop):
-    """Every one of them, bridges and brokers too. (The fault tolerance test: requests went on, their
-    times were written down, and nobody looked at the answers.)"""
+    """Every one of them, bridges and brokers too. (The fault tolerance test: requests went on,
+    their times were written down, and nobody looked at the answers.)"""
     visitors = dict(zip(BRIDGES, (Visitor(shop, bridge) for bridge in BRIDGES)))
     for name in SERVERS:
         with away(shop.store, name):
@@ -661,9 +662,9 @@ def test_nothing_is_forgotten_by_the_death_of_all_or_by_a_restart(shop):
 
 
 def test_a_front_end_that_was_restarted_takes_no_new_purchase_for_an_old_one(shop):
-    """Two buys before and two after the death of the bridge, none of which names a key: four orders.
-    So with the command line, each call of which is a new client. (Requests were counted from 1 at
-    each start of the front end, so new purchases were taken for repeated ones.)"""
+    """Two buys before and two after the death of the bridge, none of which names a key: four
+    orders. So with the command line, each call of which is a new client. (Requests were counted
+    from 1 at each start of the front end, so new purchases were taken for repeated ones.)"""
     item, keys = shop.new_item(100), set()
     for _ in range(2):
         for _ in range(2):
