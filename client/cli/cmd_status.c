@@ -146,6 +146,17 @@ static void status_print_verdict(const struct cli *cli, const json_t *rows)
     free(sentence);
 }
 
+/* Leave the members to `pygmy cluster list`: rows are about one process each. */
+static void status_bare(json_t *rows)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(rows, i, row)
+    {
+        json_object_del(row, "members");
+    }
+}
+
 static int status_print(const struct status *self)
 {
     static const int statuses[] = {EXIT_DONE, EXIT_REFUSED, EXIT_UNANSWERED};
@@ -153,6 +164,7 @@ static int status_print(const struct status *self)
     status_compare(rows);
     enum status_verdict verdict = status_verdict_of(rows);
     if (self->cli->json) {
+        status_bare(rows);
         json_t *all =
             json_pack("{ss sO}", "verdict", status_verdict_name(verdict), "processes", rows);
         cli_print_json(self->cli, all);
@@ -211,8 +223,9 @@ const struct verb verb_status = {
     .notes =
         "Every process is asked what it is now; one that does not answer within 500 ms is\n"
         "shown as unknown. LAG is in entries of the log: what the group's leader has committed\n"
-        "and the replica has not applied. Exit status: 0 healthy, 1 degraded (something does not\n"
-        "answer, drains or lags), 3 no majority.\n"
+        "and the replica has not applied. A majority is one of the members that have a vote.\n"
+        "Exit status: 0 healthy, 1 degraded (something does not answer, drains, lags or is not in\n"
+        "its group), 3 no majority.\n"
         "--plain prints the columns of the table without a verdict, unknown ones empty.\n",
     .run = status_run,
 };

@@ -40,6 +40,8 @@ json_t *status_row(const char *name, const char *kind, const json_t *answer)
     }
     if (!json_is_string(json_object_get(row, "state")))
         json_object_set_new(row, "state", json_string("unknown"));
+    if (json_array_size(json_object_get(answer, "members")) > 0)
+        json_object_set(row, "members", json_object_get(answer, "members"));
     return row;
 }
 
@@ -64,26 +66,83 @@ static bool status_is_known(const json_t *row)
 
 struct status_group {
     size_t voters;
-    size_t answering;     /* of the voters */
-    const json_t *leader; /* the one of the highest term; NULL: none answers */
+    size_t answering;      /* of the voters */
+    const json_t *leader;  /* the one of the highest term; NULL: none answers */
+    const json_t *members; /* as the leader has them, else who has heard most; NULL: nobody says */
 };
+
+/* Find the leader, and the members. One that was deposed and has not heard of it yet says "leader",
+ * too. */
+static void status_find(const json_t *rows, const char *kind, struct status_group *group)
+{
+    const json_t *most = NULL;
+    size_t i;
+    json_t *row;
+    json_array_foreach(rows, i, row)
+    {
+        if (!status_is(row, "kind", kind))
+            continue;
+        if (status_is(row, "role", "leader") &&
+            (group->leader == NULL ||
+             status_number(row, "term") > status_number(group->leader, "term")))
+            group->leader = row;
+        if (json_object_get(row, "members") != NULL &&
+            (most == NULL ||
+             status_number(row, "commit_index") > status_number(most, "commit_index")))
+            most = row;
+    }
+    group->members = json_object_get(group->leader != NULL ? group->leader : most, "members");
+}
+
+/* The member that a process is, NULL: none. */
+static const json_t *status_member(const struct status_group *group, const json_t *row)
+{
+    size_t i;
+    json_t *member;
+    json_array_foreach(group->members, i, member)
+    {
+        if (status_is(member, "name", json_string_value(json_object_get(row, "name"))))
+            return member;
+    }
+    return NULL;
+}
+
+/* Whether a process has a vote. Where nobody says who belongs to the group, all do that say nothing
+ * else. */
+static bool status_votes(const struct status_group *group, const json_t *row)
+{
+    if (group->members == NULL)
+        return !status_is(row, "role", "learner");
+    const json_t *member = status_member(group, row);
+    return member != NULL && status_is(member, "role", "voter");
+}
+
+/* A voter may stand in no configuration, and counts all the same. */
+static size_t status_voters(const struct status_group *group)
+{
+    size_t voters = 0;
+    size_t i;
+    json_t *member;
+    json_array_foreach(group->members, i, member)
+    {
+        voters += status_is(member, "role", "voter");
+    }
+    return voters;
+}
 
 static struct status_group status_group_of(const json_t *rows, const char *kind)
 {
     struct status_group group = {0};
     size_t i;
     json_t *row;
+    status_find(rows, kind, &group);
+    group.voters = status_voters(&group);
     json_array_foreach(rows, i, row)
     {
-        if (!status_is(row, "kind", kind) || status_is(row, "role", "learner"))
+        if (!status_is(row, "kind", kind) || !status_votes(&group, row))
             continue;
-        group.voters++;
+        group.voters += group.members == NULL;
         group.answering += status_is_known(row);
-        /* One that was deposed and has not heard of it yet says "leader", too. */
-        if (status_is(row, "role", "leader") &&
-            (group.leader == NULL ||
-             status_number(row, "term") > status_number(group.leader, "term")))
-            group.leader = row;
     }
     return group;
 }
@@ -118,9 +177,20 @@ void status_compare(json_t *rows)
 
 /* ---- The verdict ----------------------------------------------------------------- */
 
+/* Whether a replica is known to be in no group: removed, or not yet added. */
+static bool status_is_outside(const json_t *rows, const json_t *row)
+{
+    for (size_t at = 0; at < STATUS_GROUPS; at++) {
+        struct status_group group = status_group_of(rows, status_groups[at]);
+        if (status_is(row, "kind", status_groups[at]) && group.members != NULL)
+            return status_member(&group, row) == NULL;
+    }
+    return false;
+}
+
 /* What is wrong with a process, or NULL. What drains, or is in a state that is not known here, does
  * not serve. */
-static const char *status_why(const json_t *row, char *why)
+static const char *status_why(const json_t *rows, const json_t *row, char *why)
 {
     const char *state = json_string_value(json_object_get(row, "state"));
     int64_t lag = status_number(row, "lag");
@@ -133,6 +203,8 @@ static const char *status_why(const json_t *row, char *why)
     else if (status_is(row, "role", "learner") && json_is_integer(json_object_get(row, "term")) &&
              status_number(row, "term") == 0)
         snprintf(why, STATUS_WHY_BYTES, "waits to be added to its group");
+    else if (status_is_outside(rows, row))
+        snprintf(why, STATUS_WHY_BYTES, "is not in its group");
     else if (lag > STATUS_LAG_MAX)
         snprintf(why, STATUS_WHY_BYTES, "is %" PRId64 " entries behind", lag);
     else if (contact_ms > STATUS_CONTACT_MS_MAX)
@@ -154,7 +226,7 @@ enum status_verdict status_verdict_of(const json_t *rows)
     }
     json_array_foreach(rows, i, row)
     {
-        if (status_why(row, why) != NULL)
+        if (status_why(rows, row, why) != NULL)
             return STATUS_DEGRADED;
     }
     return STATUS_HEALTHY;
@@ -198,7 +270,7 @@ static void status_add_processes(struct bytes_writer *text, size_t *count, const
     json_array_foreach(rows, i, row)
     {
         char why[STATUS_WHY_BYTES];
-        if (status_why(row, why) == NULL)
+        if (status_why(rows, row, why) == NULL)
             continue;
         if (named < STATUS_NAMED_MAX)
             status_add(text, count, json_string_value(json_object_get(row, "name")), why);

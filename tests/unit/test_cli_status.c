@@ -87,6 +87,67 @@ static void test_a_group_without_a_leader_does_not_work(void **state)
     check(rows, STATUS_HEALTHY);
 }
 
+/* Add a catalog replica by its name, with the group as it knows it. */
+static void add_member(json_t *rows, const char *name, const char *role, int commit,
+                       const char *members)
+{
+    json_t *answer =
+        role == NULL ? NULL
+                     : json_pack("{ss ss si si so}", "state", "up", "role", role, "term", 4,
+                                 "commit_index", commit, "members", json_loads(members, 0, NULL));
+    json_array_append_new(rows, status_row(name, "catalog", answer));
+    json_decref(answer);
+}
+
+#define VOTER(name)   "{\"name\":\"" name "\",\"role\":\"voter\"}"
+#define LEARNER(name) "{\"name\":\"" name "\",\"role\":\"learner\"}"
+
+/* A majority is one of those that have a vote, whoever stands in the configuration: of three that are
+ * down, one may be a learner, or have been removed. */
+static void test_the_members_count_and_not_the_configuration(void **state)
+{
+    static const char *const group = "[" VOTER("c-1") "," VOTER("c-2") "," LEARNER("c-3") "]";
+    static const char *const five =
+        "[" VOTER("c-1") "," VOTER("c-2") "," VOTER("c-8") "," VOTER("c-9") "]";
+    json_t *rows = json_array();
+    (void)state;
+    add(rows, "order", "leader", "up");
+    add_member(rows, "c-1", "leader", 9, group);
+    add_member(rows, "c-2", "follower", 9, group);
+    add_member(rows, "c-3", NULL, 0, NULL);
+    add_member(rows, "c-4", NULL, 0, NULL);
+    add_member(rows, "c-5", NULL, 0, NULL);
+    check(rows, STATUS_DEGRADED);
+    rows = json_array();
+    add(rows, "order", "leader", "up");
+    add_member(rows, "c-1", "leader", 9, five);
+    add_member(rows, "c-2", "follower", 9, five);
+    check(rows, STATUS_NO_MAJORITY); /* two of four, and the others stand in no configuration */
+}
+
+/* The leader knows who belongs to the group, else who has heard most; who was removed does not. */
+static void test_who_is_not_in_its_group_is_told(void **state)
+{
+    static const char *const old = "[" VOTER("c-1") "," VOTER("c-2") "," VOTER("c-3") "]";
+    static const char *const new = "[" VOTER("c-1") "," VOTER("c-2") "]";
+    json_t *rows = json_array();
+    (void)state;
+    add(rows, "order", "leader", "up");
+    add_member(rows, "c-3", "follower", 8, old);
+    add_member(rows, "c-2", "follower", 8, new);
+    add_member(rows, "c-1", "leader", 7, new);
+    char *sentence = status_sentence(rows);
+    assert_string_equal(sentence, "degraded: the store works, but c-3 is not in its group");
+    free(sentence);
+    json_array_remove(rows, 3);
+    add_member(rows, "c-1", "follower", 9, new);
+    sentence = status_sentence(rows);
+    assert_string_equal(sentence, "no majority: the catalog replicas have no leader, c-3 is not in "
+                                  "its group");
+    free(sentence);
+    json_decref(rows);
+}
+
 /* Add a catalog replica that is up, with what it says of its log. */
 static void add_replica(json_t *rows, const char *role, int term, int commit, int applied, int lag,
                         int contact_ms)
@@ -236,6 +297,8 @@ static void test_a_row_has_the_twelve_members_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_members_count_and_not_the_configuration),
+        cmocka_unit_test(test_who_is_not_in_its_group_is_told),
         cmocka_unit_test(test_a_cluster_that_is_all_up_is_healthy),
         cmocka_unit_test(test_a_missing_process_degrades),
         cmocka_unit_test(test_a_group_works_by_its_majority),
