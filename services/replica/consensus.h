@@ -112,11 +112,11 @@ struct consensus_action {
             replica_index barrier; /* leader: the first entry of its term */
         } role;
         struct {
-            struct snapshot_mark snapshot;
+            const struct snapshot_mark *snapshot; /* the driver's own: until the next event */
             uint64_t from;
             replica_term term;
         } fetch;
-        struct snapshot_mark install;
+        const struct snapshot_mark *install; /* the same */
         struct {
             uint64_t ticket;
             replica_index index;

@@ -159,7 +159,8 @@ static void send_snapshot(struct consensus *self, struct peer_message *message,
     assert(args->conf_index == self->snapshot.membership_index);
     message->kind = PEER_SNAPSHOT;
     message->term = args->term;
-    message->snapshot = self->snapshot;
+    message->snapshot = alloc_zero(sizeof *message->snapshot);
+    *message->snapshot = self->snapshot;
     consensus_send(self, message);
 }
 

@@ -82,14 +82,14 @@ static void ask(struct consensus *self, const struct snapshot_mark *mark, uint64
     self->asked_from = from;
     self->asked_ms = self->now_ms;
     struct consensus_action *action = consensus_push(self, CONSENSUS_FETCH);
-    action->fetch.snapshot = *mark;
+    action->fetch.snapshot = &self->asked;
     action->fetch.from = from;
     action->fetch.term = term;
 }
 
 void consensus_receive_snapshot(struct consensus *self, const struct peer_message *message)
 {
-    const struct snapshot_mark *mark = &message->snapshot;
+    const struct snapshot_mark *mark = message->snapshot;
 
     if (!mark_makes_sense(mark, message->term) || self->installing)
         return;
@@ -142,7 +142,7 @@ void consensus_install(struct consensus *self, struct raft_update *update)
     self->durable_index = 0;
     consensus_terms_restore(&self->terms, self->install.index, self->install.term);
     log_tail_reset(self->tail, self->install.index);
-    consensus_push(self, CONSENSUS_INSTALL)->install = self->install;
+    consensus_push(self, CONSENSUS_INSTALL)->install = &self->install;
 }
 
 void consensus_snapshot_installed(struct consensus *self, int64_t now_ms)

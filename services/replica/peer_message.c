@@ -44,6 +44,8 @@ void peer_message_close(struct peer_message *self)
             shared_entry_release(&self->append.entries[i]);
         free(self->append.entries);
     }
+    if (self->kind == PEER_SNAPSHOT)
+        free(self->snapshot);
     *self = (struct peer_message){0};
 }
 
@@ -120,7 +122,7 @@ static void put_fields(const struct peer_message *self, struct bytes_writer *wri
     case PEER_VOTE_RESULT:
         put_flags(self->vote_result.pre_vote, self->vote_result.granted, writer);
         return;
-    case PEER_SNAPSHOT: snapshot_mark_encode(&self->snapshot, writer); return;
+    case PEER_SNAPSHOT: snapshot_mark_encode(self->snapshot, writer); return;
     case PEER_TIMEOUT_NOW:
         put_two(self->timeout_now.last_index, self->timeout_now.last_term, writer);
         return;
@@ -244,6 +246,14 @@ static void get_append(struct peer_message *self, struct bytes_reader *reader)
         get_entries(self, count, reader);
 }
 
+static void get_snapshot(struct peer_message *self, struct bytes_reader *reader)
+{
+    self->snapshot = alloc_zero(sizeof *self->snapshot);
+    snapshot_mark_decode(self->snapshot, reader);
+    if (self->snapshot->term > self->term)
+        bytes_reader_fail(reader);
+}
+
 static void get_read(struct peer_message *self, struct bytes_reader *reader)
 {
     self->read.start_id = bytes_get_u64(reader);
@@ -268,11 +278,7 @@ static void get_fields(struct peer_message *self, struct bytes_reader *reader)
     case PEER_VOTE_RESULT:
         get_flags(reader, &self->vote_result.pre_vote, &self->vote_result.granted);
         return;
-    case PEER_SNAPSHOT:
-        snapshot_mark_decode(&self->snapshot, reader);
-        if (self->snapshot.term > self->term)
-            bytes_reader_fail(reader);
-        return;
+    case PEER_SNAPSHOT: get_snapshot(self, reader); return;
     case PEER_TIMEOUT_NOW:
         get_place(self, reader, &self->timeout_now.last_index, &self->timeout_now.last_term);
         return;

@@ -73,7 +73,9 @@ struct peer_message {
             bool granted;
             bool pre_vote;
         } vote_result;
-        struct snapshot_mark snapshot;
+        /* PEER_SNAPSHOT; owned. Not part of the message: it is a hundred times as large as
+         * everything else, and messages are copied. */
+        struct snapshot_mark *snapshot;
         struct {
             replica_index last_index;
             replica_term last_term;
@@ -93,8 +95,8 @@ struct peer_message {
     };
 };
 
-/* Let go of what the message holds: its entries, and their array, which free() takes. It is then
- * empty; one that is {0} stays so. */
+/* Let go of what the message holds: its entries, and their array, and its snapshot's mark, which
+ * free() takes. It is then empty; one that is {0} stays so. */
 void peer_message_close(struct peer_message *self);
 
 /* Bytes that PEER_APPEND takes without entries, and that each entry takes in it. */

@@ -107,7 +107,7 @@ static void replica_keep_only(struct replica *self, const struct snapshot_mark *
 
 void replica_fetch(struct replica *self, const struct consensus_action *action)
 {
-    const struct snapshot_mark *mark = &action->fetch.snapshot;
+    const struct snapshot_mark *mark = action->fetch.snapshot;
     const struct member *from = membership_find(&mark->membership, action->fetch.from);
     char endpoint[MEMBER_ADDRESS_BYTES_MAX + 1];
 

@@ -102,7 +102,7 @@ static void replica_act(struct replica *self, struct consensus_action *action)
         replica_confirm_reads(self, action->read.ticket, action->read.index);
         return;
     case CONSENSUS_FETCH: replica_fetch(self, action); return;
-    case CONSENSUS_INSTALL: replica_install(self, &action->install); return;
+    case CONSENSUS_INSTALL: replica_install(self, action->install); return;
     }
 }
 

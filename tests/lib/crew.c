@@ -215,10 +215,11 @@ static void follow_one(struct crew *self, struct crew_node *node, struct consens
     case CONSENSUS_FETCH:
         node->fetches++;
         node->fetch = *action;
+        node->wanted = *action->fetch.snapshot;
         break;
     case CONSENSUS_INSTALL:
         node->installs = true;
-        node->install = action->install;
+        node->install = *action->install;
         break;
     case CONSENSUS_READ:
         node->read_ticket = action->read.ticket;
@@ -243,14 +244,14 @@ void crew_follow(struct crew *self, struct crew_node *node)
 static void fetch(struct crew *self, struct crew_node *node)
 {
     const struct consensus_action action = node->fetch;
+    const struct snapshot_mark mark = node->wanted;
 
     node->fetch = (struct consensus_action){0};
     if (node->ignores_fetches ||
-        !snapshot_mark_same(&crew_node(self, action.fetch.from)->disk.snapshot,
-                            &action.fetch.snapshot))
+        !snapshot_mark_same(&crew_node(self, action.fetch.from)->disk.snapshot, &mark))
         return;
-    consensus_snapshot_fetched(node->consensus, &action.fetch.snapshot, action.fetch.from,
-                               action.fetch.term, self->now_ms);
+    consensus_snapshot_fetched(node->consensus, &mark, action.fetch.from, action.fetch.term,
+                               self->now_ms);
     crew_follow(self, node);
 }
 

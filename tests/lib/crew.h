@@ -47,6 +47,7 @@ struct crew_node {
     replica_index read_index;
     struct consensus_action role;  /* the last CONSENSUS_ROLE */
     struct consensus_action fetch; /* the last CONSENSUS_FETCH; from nobody: none */
+    struct snapshot_mark wanted;   /* what it asked for */
     unsigned fetches;              /* asked for */
     unsigned appends_on_disk;      /* messages whose entries it was asked to read */
     size_t messages;               /* sent */

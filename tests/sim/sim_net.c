@@ -12,10 +12,6 @@
 
 #define LEAST_US 20
 
-/* At least what each kind of a message but PEER_SNAPSHOT has for itself. */
-#define SMALL_BYTES 64
-static_assert(sizeof((struct peer_message *)NULL)->append <= SMALL_BYTES, "the largest of them");
-
 struct held { /* a message of a script's world */
     int from;
     int to;
@@ -60,13 +56,15 @@ void sim_net_destroy(struct sim_net **self_p)
 
 /* ---- Copies ------------------------------------------------------------------------------------- */
 
-/* A snapshot's mark is a hundred times as large as everything else that a message may hold. */
 static struct peer_message *message_copy(const struct peer_message *message)
 {
-    struct peer_message *copy = alloc_resize(NULL, sizeof *copy);
-    const size_t small = offsetof(struct peer_message, append) + SMALL_BYTES;
+    struct peer_message *copy = alloc_zero(sizeof *copy);
 
-    memcpy(copy, message, message->kind == PEER_SNAPSHOT ? sizeof *copy : small);
+    *copy = *message;
+    if (message->kind == PEER_SNAPSHOT) {
+        copy->snapshot = alloc_zero(sizeof *copy->snapshot);
+        *copy->snapshot = *message->snapshot;
+    }
     if (message->kind == PEER_APPEND && message->append.count > 0) {
         copy->append.entries = alloc_zero(copy->append.count * sizeof *copy->append.entries);
         for (size_t i = 0; i < copy->append.count; i++)

@@ -152,13 +152,13 @@ void sim_node_fetch(struct sim *sim, struct sim_node *self, const struct consens
     int64_t us = sim_net_passage_us(sim, self->slot, from);
     struct passage *passage;
 
-    sim_trace(sim, self->slot, "fetch %" PRIu64 " from n%" PRIu64, action->fetch.snapshot.index,
+    sim_trace(sim, self->slot, "fetch %" PRIu64 " from n%" PRIu64, action->fetch.snapshot->index,
               action->fetch.from);
-    self->wanted = action->fetch.snapshot.index;
+    self->wanted = action->fetch.snapshot->index;
     if (us < 0)
         return;
     passage = alloc_zero(sizeof *passage);
-    passage->snapshot.mark = action->fetch.snapshot;
+    passage->snapshot.mark = *action->fetch.snapshot;
     passage->from = from;
     passage->term = action->fetch.term;
     pass(sim, self, us, asked, passage);
@@ -170,20 +170,20 @@ void sim_node_install(struct sim *sim, struct sim_node *self, const struct conse
 {
     struct sim_disk_op op = {.kind = DISK_INSTALL, .snapshot = self->fetched};
 
-    sim_trace(sim, self->slot, "install %" PRIu64, action->install.index);
-    if (self->fetched == NULL || self->fetched->mark.index != action->install.index ||
-        action->install.index <= self->machine.index) {
+    sim_trace(sim, self->slot, "install %" PRIu64, action->install->index);
+    if (self->fetched == NULL || self->fetched->mark.index != action->install->index ||
+        action->install->index <= self->machine.index) {
         sim_fail(sim,
                  "n%" PRIu64 ": snapshot %" PRIu64 " is to be installed, and was not fetched or "
                  "is old",
-                 self->id, action->install.index);
+                 self->id, action->install->index);
         return;
     }
     self->installing = true;
     self->fetched = NULL;
     /* All in a snapshot is committed; the judge will compare the state instead of the entries. */
-    self->checked = action->install.index;
-    sim_log_reset(&self->log, action->install.index + 1);
+    self->checked = action->install->index;
+    sim_log_reset(&self->log, action->install->index + 1);
     sim_node_write(sim, self, &op);
 }
 

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "broker/bus/alloc.h"
 #include "broker/bus/err.h"
 #include "tests/lib/crew_messages.h"
 
@@ -36,11 +37,12 @@ static struct peer_message offer(const struct crew_node *node, uint64_t from, re
     struct peer_message message = {
         .kind = PEER_SNAPSHOT, .from = from, .to = node->id, .term = term};
 
-    message.snapshot = (struct snapshot_mark){.index = index,
-                                              .term = index_term,
-                                              .membership_index = 1,
-                                              .membership = *consensus_membership(node->consensus),
-                                              .bytes = 1};
+    message.snapshot = alloc_zero(sizeof *message.snapshot);
+    *message.snapshot = (struct snapshot_mark){.index = index,
+                                               .term = index_term,
+                                               .membership_index = 1,
+                                               .membership = *consensus_membership(node->consensus),
+                                               .bytes = 1};
     return message;
 }
 
@@ -128,7 +130,7 @@ static void test_a_snapshot_outlives_its_leader(void **state)
 
     crew_start(crew, 1);
     struct peer_message message = offer(node, 2, 5, 100, 4);
-    const struct snapshot_mark mark = message.snapshot;
+    const struct snapshot_mark mark = *message.snapshot;
     crew_inject(crew, &message);
     assert_int_equal(node->fetches, 1);
     message = crew_heartbeat(3, 1, 7, 1, 1);
@@ -153,7 +155,7 @@ static void test_a_snapshot_without_a_leader_waits(void **state)
 
     crew_start(crew, 1);
     struct peer_message message = offer(node, 2, 5, 100, 4);
-    const struct snapshot_mark mark = message.snapshot;
+    const struct snapshot_mark mark = *message.snapshot;
     crew_inject(crew, &message);
     crew_ask_for_vote(crew, 3, 1, 7);
     consensus_snapshot_fetched(node->consensus, &mark, 2, 5, crew->now_ms);
@@ -203,7 +205,7 @@ static void test_an_installation_is_alone(void **state)
 
     crew_start(crew, 1);
     struct peer_message message = offer(node, 2, 5, 100, 4);
-    const struct snapshot_mark mark = message.snapshot;
+    const struct snapshot_mark mark = *message.snapshot;
     crew_inject(crew, &message);
     node->disk_is_stalled = true;
     consensus_snapshot_fetched(node->consensus, &mark, 2, 5, crew->now_ms);
