@@ -194,6 +194,73 @@ const struct membership *replica_membership(const struct replica *self)
     return &nobody;
 }
 
+replica_term replica_current_term(const struct replica *self)
+{
+    (void)self;
+    return 1;
+}
+
+replica_index replica_last_index(const struct replica *self)
+{
+    return self->index;
+}
+
+replica_index replica_commit_index(const struct replica *self)
+{
+    return self->index;
+}
+
+replica_index replica_applied_index(const struct replica *self)
+{
+    return self->index;
+}
+
+/* Its group is nobody's to change: members' requests have tests of their own. */
+
+replica_index replica_membership_index(const struct replica *self)
+{
+    (void)self;
+    return 0;
+}
+
+bool replica_progress(const struct replica *self, uint64_t id, replica_index *match_index,
+                      int64_t *last_contact_ms)
+{
+    (void)self;
+    (void)id;
+    (void)match_index;
+    (void)last_contact_ms;
+    return false;
+}
+
+int replica_transfer(struct replica *self, uint64_t id)
+{
+    (void)self;
+    (void)id;
+    return ERR_NOT_LEADER;
+}
+
+int replica_add(struct replica *self, uint64_t id, const char *address, replica_done_fn *done,
+                void *arg)
+{
+    (void)self;
+    (void)id;
+    (void)address;
+    (void)done;
+    (void)arg;
+    return ERR_NOT_LEADER;
+}
+
+int replica_promote(struct replica *self, uint64_t id, replica_done_fn *done, void *arg)
+{
+    return replica_add(self, id, "", done, arg);
+}
+
+int replica_remove(struct replica *self, uint64_t id, replica_done_fn *done, void *arg)
+{
+    return replica_add(self, id, "", done, arg);
+}
+
 int64_t replica_log_time_ms(struct replica *self)
 {
     return self->now_ms;
