@@ -251,6 +251,44 @@ static void play_unaware_voter(struct script *script)
     script_elect(script, 1, ONLY(2) | ONLY(fourth));
 }
 
+/* The only voter has sent an entry to a learner and lost it itself. It comes back and leads, and puts
+ * another at the same index: in another term, or the learner would take it for its own. */
+static void play_sole_voter(struct script *script)
+{
+    replica_index lost;
+    int learner;
+
+    script_wake(script, 0);
+    script_wake(script, 0);
+    learner = sim_node_join(script->sim);
+    script_expect(script, sim_node_add(script->sim, 0, learner) == 0, "a learner is added");
+    for (int i = 0; i < 4; i++) {
+        script_settle(script);
+        script_talk_all(script);
+        script_wake(script, 0);
+    }
+    script_talk_all(script);
+    script_node(script, 0)->disk.slow = 1000000;
+    lost = script_submit(script, 0, 1);
+    script_deliver(script, 0, learner);
+    script_node(script, 0)->disk.slow = 1;
+    script_reboot(script, 0);
+    script_lose(script, -1, -1);
+    script_expect(script, script->sim->counts.lost_writes > 0, "the voter has lost the entry");
+    script_expect(script, script_term_of(script, learner, lost) > 0, "the learner has it");
+    script_wake(script, 0);
+    script_wake(script, 0);
+    script_submit(script, 0, 1);
+    for (int i = 0; i < 20; i++) {
+        script_wake(script, 0);
+        script_talk_all(script);
+    }
+    script_expect(script,
+                  script_node(script, learner)->machine.index ==
+                      script_node(script, 0)->machine.index,
+                  "the learner has all that the voter has");
+}
+
 /* A candidate that has most of the log but is behind by terms learns of them, so that it can be
  * elected: nobody else can. */
 static void play_pre_vote_term(struct script *script)
@@ -331,6 +369,7 @@ const struct sim_case sim_cases[] = {
     {"double-change", 5, true, MUTATION_DOUBLE_CHANGE, play_double_change},
     {"unaware-voter", 3, true, MUTATION_VOTING_ROLE, play_unaware_voter},
     {"unaware-voter-without-pre-vote", 3, false, MUTATION_VOTING_ROLE, play_unaware_voter},
+    {"sole-voter", 1, true, MUTATION_SOLE_VOTER, play_sole_voter},
     {"pre-vote-term", 3, true, MUTATION_PRE_VOTE_TERM, play_pre_vote_term},
     {"long-tail", 3, true, MUTATION_HINT, play_long_tail},
     {"two-memberships", 4, true, MUTATION_NONE, play_two_memberships},

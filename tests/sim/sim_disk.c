@@ -98,7 +98,7 @@ size_t sim_disk_crash(struct sim_disk *self, struct sim *sim)
 {
     size_t lost;
 
-    if (sim_below(sim, 2) == 0)
+    if (!sim->scripted && sim_below(sim, 2) == 0)
         for (size_t kept = sim_below(sim, self->count + 1); kept > 0; kept--)
             sim_disk_finish(self);
     lost = self->count;

@@ -24,7 +24,7 @@ void script_settle(struct script *self);
 void script_pass(struct script *self, int64_t us);
 /* Time passes until the node's timer fires. */
 void script_wake(struct script *self, int node);
-/* It dies and comes back, and has forgotten who leads. */
+/* It dies, with all that its disk was at, and comes back, and has forgotten who leads. */
 void script_reboot(struct script *self, int node);
 
 /* All that is on the way from one to the other arrives; returns how many messages. */
