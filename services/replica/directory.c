@@ -74,9 +74,11 @@ int directory_refuse(int code, char **error)
 {
     char *reason = *error;
 
-    *error = zsys_sprintf("%s; the replica must be re-seeded: move its data directory away and let "
-                          "it join under a new id (a group of one member: restore a backup)",
-                          reason);
+    *error =
+        zsys_sprintf("%s; the replica must be re-seeded (scripts/cluster reseed NAME does it): "
+                     "taken out of its group, it joins under a new id, with its data "
+                     "directory moved away (a group of one member: restore a backup)",
+                     reason);
     free(reason);
     return code;
 }

@@ -25,8 +25,8 @@ static int replica_check_founded(const struct replica_options *options, char **e
     *error =
         zsys_sprintf("there is no log in %s: a new group is founded first (--found), once; who "
                      "comes to a group later joins it (--join) under an id of its own, also "
-                     "who has lost its disk",
-                     options->directory);
+                     "who has lost its disk (scripts/cluster reseed %s)",
+                     options->directory, options->name);
     return ERR_NOT_FOUND;
 }
 
