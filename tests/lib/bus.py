@@ -16,6 +16,7 @@ HEAD = b"PYGMY1"
 RECORD = struct.Struct(">BBHIQHHI")
 HELLO, READY, REQUEST, REPLY, HEARTBEAT, DISCONNECT, GOING_AWAY = range(1, 8)
 REPLAY_SAFE = 1
+HEARTBEAT_S = 0.1
 
 
 def pack(side, records):
@@ -80,12 +81,16 @@ class Client:
         """The answers to all of these, whatever order they come in: {correlation: (status, body)}.
         Raises Unknown at the deadline."""
         answers = {}
+        beat_at = time.monotonic() + HEARTBEAT_S
         while True:
-            left = deadline - time.monotonic()
-            if left <= 0:
+            now = time.monotonic()
+            if now >= deadline:
                 raise Unknown()
-            if not self.socket.poll(min(left, 0.1) * 1000):
+            # However many answers come in between: who only listens is gone after 0.5 s.
+            if now >= beat_at:
                 self.socket.send_multipart(pack(b"C", [(HEARTBEAT, 0, 0, 0, 0, 0, b"test", b"")]))
+                beat_at = now + HEARTBEAT_S
+            if not self.socket.poll(max(min(deadline, beat_at) - now, 0) * 1000):
                 continue
             for record in unpack(b"C", self.socket.recv_multipart()):
                 if record[0] == REPLY and record[4] in correlations:
