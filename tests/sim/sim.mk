@@ -22,14 +22,15 @@ SIM_JOBS ?= $(shell nproc)
 # its headers are found as they are installed where the source was not configured.
 ifneq ($(RAFT_SOURCE),)
 SIM_PROGRAM  = $(O)/sim-with-core
-RAFT_CORE   := $(filter-out uv%.c fixture.c compress.c syscall.c,$(notdir $(wildcard $(RAFT_SOURCE)/src/*.c)))
+RAFT_CORE   := $(filter-out uv%.c fixture.c compress.c syscall.c,$(notdir \
+               $(wildcard $(RAFT_SOURCE)/src/*.c)))
 RAFT_OBJECTS := $(RAFT_CORE:%.c=$(O)/raft/obj/%.o)
 ifeq ($(RAFT_CORE),)
 $(error there is no libraft source in $(RAFT_SOURCE)/src)
 endif
 $(O)/raft/include/raft.h:
-	$(Q)mkdir -p $(O)/raft/src $(@D) && \
-	    cp -r $$($(PKG_CONFIG) --variable=includedir raft)/raft $$($(PKG_CONFIG) --variable=includedir raft)/raft.h $(@D)
+	$(Q)mkdir -p $(O)/raft/src $(@D) && cd $$($(PKG_CONFIG) --variable=includedir raft) && \
+	    cp -r raft raft.h '$(abspath $(@D))'
 $(O)/raft/obj/%.o: $(RAFT_SOURCE)/src/%.c $(O)/flags $(O)/raft/include/raft.h
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -pthread -I$(O)/raft/src $(SAN_$(SAN)) $(CFLAGS) \
@@ -58,7 +59,8 @@ driver-tests: $(DRIVER_TESTS)
 	$(Q)for program in $(DRIVER_TESTS); do $$program || exit 1; done
 
 sim: $(SIM_PROGRAM)
-	$(Q)$(SIM_PROGRAM) --cases $(SIM_FLAGS) && $(SIM_PROGRAM) --seeds $(SEEDS) --jobs $(SIM_JOBS) $(SIM_FLAGS)
+	$(Q)$(SIM_PROGRAM) --cases $(SIM_FLAGS)
+	$(Q)$(SIM_PROGRAM) --seeds $(SEEDS) --jobs $(SIM_JOBS) $(SIM_FLAGS)
 sim-cases: $(SIM_PROGRAM)
 	$(Q)$(SIM_PROGRAM) --cases $(SIM_FLAGS)
 sim-mutations: $(SIM_PROGRAM)
