@@ -208,6 +208,7 @@ FUZZ_SOURCES := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 BENCH_SOURCES := $(sort $(wildcard tests/bench/bench_*.c))
 BENCH_OBJECTS := $(patsubst %.c,$(O)/obj/%.o,$(filter-out $(BENCH_SOURCES),$(sort $(wildcard tests/bench/*.c))))
 BENCHES       := $(BENCH_SOURCES:tests/bench/%.c=$(O)/bench/%)
+BENCH_SCRIPTS := tests/bench/bench_buys
 LIB_SOURCES  := $(filter-out $(NOT_WITH_$(SAN)),$(sort $(wildcard tests/lib/*.c)))
 LIB_OBJECTS  := $(LIB_SOURCES:%.c=$(O)/obj/%.o)
 UNIT_TESTS   := $(UNIT_SOURCES:tests/unit/%.c=$(O)/tests/%)
@@ -278,8 +279,8 @@ bench:
 	$(Q)scripts/deps run bench
 	$(Q)$(MAKE) $(JOBS) --no-print-directory bench-installed
 bench-installed: all $(BENCHES)
-	$(Q)for program in $(BENCHES); do PYGMY_BUILD='$(abspath $(BUILD))' PYGMY_SUFFIX='$(SUFFIX)' \
-	    $$program $(BENCH_FLAGS) || exit 1; done
+	$(Q)for program in $(BENCHES) $(BENCH_SCRIPTS); do PYGMY_BUILD='$(abspath $(BUILD))' \
+	    PYGMY_SUFFIX='$(SUFFIX)' $$program $(BENCH_FLAGS) || failed=1; done; exit $${failed:-0}
 
 # What `make test` makes a choice of, whole: each N-th call of every kind failed in turn, a death
 # between any two calls, a thousand flipped bits. Some minutes.

@@ -12,27 +12,22 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
 #include <jansson.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <zmq.h>
 
 #include "tests/bench/peers.h"
+#include "tests/bench/tools.h"
 
 /* link: bus */
 
-#define RUN_US         400000
-#define ROUNDS_DEFAULT 5
-#define PRIORITY       (-10)
-#define ROUNDS_MAX     99
-#define ROWS_MAX       40
-#define ENDPOINT_BYTES 64
+#define RUN_US   400000
+#define PRIORITY (-10)
+#define ROWS_MAX 40
 
 enum between { BETWEEN_NOTHING, BETWEEN_PROXY, BETWEEN_BROKER };
 
@@ -107,54 +102,14 @@ static const struct row *bench_row(const struct bench *self, const char *name, u
     abort();
 }
 
-struct spread {
-    double median, least, most;
-};
-
-static int double_compare(const void *one, const void *other)
-{
-    const double a = *(const double *)one, b = *(const double *)other;
-    return a < b ? -1 : a > b;
-}
-
-static struct spread spread_of(const double *values, size_t count)
-{
-    double sorted[ROUNDS_MAX];
-    memcpy(sorted, values, count * sizeof *values);
-    qsort(sorted, count, sizeof *sorted, double_compare);
-    return (struct spread){sorted[count / 2], sorted[0], sorted[count - 1]};
-}
-
 /* How often as fast one row is as another. */
 static struct spread bench_ratio(const struct bench *self, const struct row *one,
                                  const struct row *other)
 {
-    double ratios[ROUNDS_MAX] = {0};
-    for (size_t i = 0; i < self->rounds; i++)
-        ratios[i] = one->rates[i] / other->rates[i];
-    return spread_of(ratios, self->rounds);
+    return spread_of_ratios(one->rates, other->rates, self->rounds);
 }
 
 /* ---- Processes -------------------------------------------------------- */
-
-/* An endpoint that is free at the moment. */
-static void endpoint_choose(void *context, char *endpoint)
-{
-    size_t size = ENDPOINT_BYTES;
-    void *socket = bench_socket(context, ZMQ_ROUTER, "tcp://127.0.0.1:*", true);
-    zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint, &size);
-    zmq_close(socket);
-}
-
-/* A child that ends with us. */
-static pid_t child_new(void)
-{
-    const pid_t pid = fork();
-    assert(pid >= 0);
-    if (pid == 0)
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-    return pid;
-}
 
 static _Noreturn void proxy_run(const char *front_endpoint, const char *back_endpoint)
 {
@@ -198,14 +153,6 @@ static pid_t bench_start_worker(const struct bench *self, const struct way *way)
     if (pid == 0)
         worker_run(&options);
     return pid;
-}
-
-static void child_end(pid_t pid)
-{
-    if (pid <= 0)
-        return;
-    kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
 }
 
 static void bench_stop(struct bench *self)
@@ -329,12 +276,6 @@ static void bench_show(const struct bench *self)
     }
 }
 
-static json_t *spread_json(struct spread spread)
-{
-    return json_pack("{s:f, s:f, s:f}", "median", spread.median, "least", spread.least, "most",
-                     spread.most);
-}
-
 static json_t *row_json(const struct bench *bench, const struct row *row)
 {
     const size_t rounds = bench->rounds;
@@ -367,13 +308,6 @@ static void bench_show_json(const struct bench *self)
 
 /* ---- All together ----------------------------------------------------- */
 
-static int usage(void)
-{
-    fprintf(stderr, "usage: bench_broker [--json] [ROUNDS]    1 to %d rounds, by default %d\n",
-            ROUNDS_MAX, ROUNDS_DEFAULT);
-    return 2;
-}
-
 static void bench_run(struct bench *self)
 {
     /* No context is open when children are forked: its threads would not come along. */
@@ -400,18 +334,16 @@ static void bench_run(struct bench *self)
 
 int main(int argc, char **argv)
 {
-    const bool json = argc > 1 && strcmp(argv[1], "--json") == 0;
-    const char *word = argc > 1 + json ? argv[1 + json] : NULL;
-    char *end = "";
-    const long rounds = word != NULL ? strtol(word, &end, 10) : ROUNDS_DEFAULT;
-    if (argc > 2 + json || *end != '\0' || rounds < 1 || rounds > ROUNDS_MAX)
-        return usage();
+    bool json;
+    size_t rounds;
+    if (!bench_options("bench_broker", argc, argv, &json, &rounds))
+        return 2;
 
     /* If it is permitted, what else the machine does is left out of the figures. */
     (void)setpriority(PRIO_PROCESS, 0, PRIORITY);
     struct bench *bench = calloc(1, sizeof *bench);
     assert(bench != NULL);
-    bench->rounds = (size_t)rounds;
+    bench->rounds = rounds;
     bench_add_rows(bench, WINDOW_1, 1);
     bench_add_rows(bench, WINDOW_64, 64);
     bench_add_rows(bench, WINDOW_1024, 1024);

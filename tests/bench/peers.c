@@ -16,6 +16,12 @@
 
 #define ANSWER_MS_MAX 5000
 
+void times_add(struct times *self, int64_t us)
+{
+    self->count++;
+    self->by_us[us < TIMES_US_MAX ? us : TIMES_US_MAX]++;
+}
+
 uint32_t times_percentile(const struct times *self, double share)
 {
     uint64_t below = (uint64_t)(share * (double)self->count);
@@ -139,8 +145,7 @@ static void client_count(struct client *self, const uint8_t *body, size_t size)
     self->under_way--;
     if (!self->counting)
         return;
-    self->times->count++;
-    self->times->by_us[us < TIMES_US_MAX ? us : TIMES_US_MAX]++;
+    times_add(self->times, us);
 }
 
 static void client_take(struct client *self, const struct message *message)

@@ -26,6 +26,7 @@ struct times {
     uint64_t count;
     uint32_t by_us[TIMES_US_MAX + 1]; /* the last holds all above */
 };
+void times_add(struct times *self, int64_t us);
 uint32_t times_percentile(const struct times *self, double share);
 
 /* A socket without high-water marks: a proxy would drop what is above them. */
