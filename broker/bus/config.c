@@ -64,6 +64,8 @@ static const struct config_row {
      offsetof(struct config, election_ms)},
     {"cluster", "heartbeat_ms", CONFIG_VALUE_PERIOD, CONFIG_OPTIONAL, CONFIG_TEXT(ELECTION_BEAT_MS),
      offsetof(struct config, heartbeat_ms)},
+    {"cluster", "snapshot_entries", CONFIG_VALUE_ENTRIES, CONFIG_OPTIONAL,
+     CONFIG_TEXT(SNAPSHOT_ENTRIES), offsetof(struct config, snapshot_entries)},
     {"brokers", "bus", CONFIG_VALUE_ENDPOINT, CONFIG_REQUIRED, NULL,
      offsetof(struct config_node, bus)},
     {"brokers", "bus_bind", CONFIG_VALUE_BIND, CONFIG_OPTIONAL, NULL,
@@ -495,7 +497,8 @@ static void config_fill(struct config *self)
             continue;
         if (setting->row->kind == CONFIG_VALUE_ID)
             *(uint64_t *)place = strtoull(setting->value, NULL, 10);
-        else if (setting->row->kind == CONFIG_VALUE_PERIOD)
+        else if (setting->row->kind == CONFIG_VALUE_PERIOD ||
+                 setting->row->kind == CONFIG_VALUE_ENTRIES)
             *(unsigned *)place = (unsigned)strtoul(setting->value, NULL, 10);
         else if (setting->row->kind == CONFIG_VALUE_PATH)
             *(char **)place = config_absolute(self, setting->value);

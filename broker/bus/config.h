@@ -6,6 +6,7 @@
  *       admin_token = admin.token
  *       election_ms = 150           # of the replicas' consensus; optional
  *       heartbeat_ms = 15
+ *       snapshot_entries = 20000    # of a replica's log, between two snapshots; optional
  *   brokers
  *       broker-1
  *           bus = tcp://127.0.0.1:8090
@@ -60,13 +61,14 @@ struct config_node {
 };
 
 struct config {
-    char *path;            /* of the file, absolute */
-    char *uuid;            /* of the cluster */
-    char *secret;          /* the secret's file, absolute path, or NULL */
-    char *admin_token;     /* the token's file, absolute path, or NULL */
-    char *log_level;       /* "info" unless set */
-    unsigned election_ms;  /* of the replicas' consensus: ELECTION_MS unless set */
-    unsigned heartbeat_ms; /* ELECTION_BEAT_MS unless set; at most a third of the above */
+    char *path;                /* of the file, absolute */
+    char *uuid;                /* of the cluster */
+    char *secret;              /* the secret's file, absolute path, or NULL */
+    char *admin_token;         /* the token's file, absolute path, or NULL */
+    char *log_level;           /* "info" unless set */
+    unsigned election_ms;      /* of the replicas' consensus: ELECTION_MS unless set */
+    unsigned heartbeat_ms;     /* ELECTION_BEAT_MS unless set; at most a third of the above */
+    unsigned snapshot_entries; /* SNAPSHOT_ENTRIES unless set */
     size_t node_count;
     struct config_node *nodes; /* in the order of the file */
     size_t setting_count;

@@ -124,6 +124,10 @@ const char *config_value_check(enum config_value_kind kind, const char *value)
         return config_value_number(value, CONFIG_PERIOD_MS_MAX) >= CONFIG_PERIOD_MS_MIN
                    ? NULL
                    : "a whole number of milliseconds from 5 to 5000";
+    case CONFIG_VALUE_ENTRIES:
+        return config_value_number(value, CONFIG_ENTRIES_MAX) >= CONFIG_ENTRIES_MIN
+                   ? NULL
+                   : "a whole number from 10 to 1000000";
     case CONFIG_VALUE_ENDPOINT:
         return config_value_is_endpoint(value, false) ? NULL : "tcp://HOST:PORT or ipc://PATH";
     case CONFIG_VALUE_BIND:

@@ -391,6 +391,10 @@
  * twice the second must pass well within SERVICE_GRACE_MS, or a fail-over becomes an outage. */
 #define CONFIG_PERIOD_MS_MIN 5
 #define CONFIG_PERIOD_MS_MAX 5000
+/* And the entries between two snapshots: fewer would be nothing but snapshots, more would make each
+ * start wait for a minute. */
+#define CONFIG_ENTRIES_MIN 10
+#define CONFIG_ENTRIES_MAX 1000000
 /* The cluster's secret, or a token. */
 #define SECRET_BYTES_MAX 255
 /* One value of a log line: enough for a path or a sentence, and a peer cannot fill the disk. */
@@ -439,6 +443,8 @@
 #define SNAPSHOT_TRAILING 10000
 /* A snapshot that failed, as on a full disk, is tried again after this. */
 #define SNAPSHOT_AGAIN_MS 10000
+/* After one that took some time, none is taken for so many times that time. */
+#define SNAPSHOT_REST_FACTOR 9
 /* Pages copied, and bytes read for a checksum, before the thread looks whether it is to stop: a few
  * milliseconds. */
 #define SNAPSHOT_COPY_PAGES 1024

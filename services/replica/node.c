@@ -103,6 +103,7 @@ static struct replica_options node_replica_options(struct node *self)
         .join = self->join,
         .election_ms = self->config->election_ms,
         .heartbeat_ms = self->config->heartbeat_ms,
+        .snapshot_entries = self->config->snapshot_entries,
         .log = self->log,
         .metrics = self->metrics,
         .on_lead = node_on_lead,

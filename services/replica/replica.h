@@ -100,8 +100,9 @@ struct replica_options {
      * within the replica: it must not close it. */
     void (*on_lead)(void *arg, bool leader, replica_term term);
     void *arg;
-    const char *vfs;        /* SQLite's VFS for the log, by name; NULL: the default */
-    int64_t free_bytes_min; /* below it no more writes (ERR_DISK_LOW); 0: DISK_FREE_BYTES_MIN */
+    uint64_t snapshot_entries; /* after so many a snapshot is taken; 0: SNAPSHOT_ENTRIES */
+    const char *vfs;           /* SQLite's VFS for the log, by name; NULL: the default */
+    int64_t free_bytes_min;    /* below it no more writes (ERR_DISK_LOW); 0: DISK_FREE_BYTES_MIN */
 };
 
 struct replica;

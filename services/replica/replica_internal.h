@@ -82,8 +82,11 @@ struct replica_snapshots {
     struct snapshot_channel *channel; /* NULL: no member could reach it */
     struct snapshot_mark mark;        /* of the last one that the log begins behind; 0: none */
     bool marking;                     /* one was taken, and its mark is on the way to the log */
-    uint64_t bytes;                   /* of the commands applied since one was taken */
-    int64_t tried_ms;                 /* when; -1: never */
+    uint64_t entries_max;             /* after so many one is taken */
+    uint64_t bytes;                   /* of the commands applied since the last one */
+    uint64_t bytes_taken;             /* of them, those in the one that is being taken */
+    int64_t begin_ms;                 /* when that was begun */
+    int64_t rest_until_ms;            /* none is taken before */
     uint64_t from;                    /* who offered the one that is being fetched */
     replica_term term;                /* and in which term */
     bool installing;                  /* from CONSENSUS_INSTALL until it is installed */

@@ -43,13 +43,16 @@ static void replica_on_taken(void *arg, int code, const char *error,
 {
     struct replica *self = arg;
     struct replica_snapshots *snapshots = &self->snapshots;
+    int64_t now_ms = clock_ms();
 
     (void)error; /* is told by the thread */
+    snapshots->rest_until_ms = now_ms + snapshot_rest_ms(now_ms - snapshots->begin_ms, code != 0);
     if (code != 0)
         return;
     unsigned trailing = snapshot_trailing(mark->index, snapshots->mark.index);
-    if (consensus_snapshot_taken(self->consensus, mark, trailing, clock_ms())) {
+    if (consensus_snapshot_taken(self->consensus, mark, trailing, now_ms)) {
         snapshots->marking = true;
+        snapshots->bytes -= snapshots->bytes_taken;
         replica_put_mark(self, DISK_SNAPSHOT_TAKEN, mark,
                          snapshot_keep_from(mark->index, trailing));
         replica_settle(self);
@@ -65,13 +68,14 @@ static bool replica_snapshot_due(struct replica *self, int64_t now_ms)
         .durable_index = consensus_durable_index(self->consensus),
         .snapshot_index = snapshots->mark.index,
         .bytes = snapshots->bytes,
-        .since_ms = snapshots->tried_ms < 0 ? INT64_MAX : now_ms - snapshots->tried_ms,
+        .entries_max = snapshots->entries_max,
         .busy =
             snapshots->installing || snapshots->marking || snapshot_thread_busy(snapshots->thread),
-        .space_low = directory_space_low(self->directory, now_ms),
+        .resting = now_ms < snapshots->rest_until_ms,
     };
 
-    return snapshot_due(&view);
+    /* What a snapshot frees in the log's file it first takes for itself. */
+    return snapshot_due(&view) && !directory_space_low(self->directory, now_ms);
 }
 
 void replica_take_snapshot(struct replica *self)
@@ -85,10 +89,11 @@ void replica_take_snapshot(struct replica *self)
     mark.term = consensus_term_of(self->consensus, mark.index);
     mark.log_time_ms = self->time.applied_ms;
     consensus_membership_at(self->consensus, mark.index, &mark.membership, &mark.membership_index);
-    snapshots->tried_ms = now_ms;
+    snapshots->begin_ms = now_ms;
+    snapshots->bytes_taken = snapshots->bytes;
     char *path = directory_file(self->directory, DIRECTORY_STATE);
-    if (snapshot_thread_take(snapshots->thread, path, &mark) == 0)
-        snapshots->bytes = 0;
+    if (snapshot_thread_take(snapshots->thread, path, &mark) != 0)
+        snapshots->rest_until_ms = now_ms + snapshot_rest_ms(0, true);
     free(path);
 }
 
@@ -115,6 +120,9 @@ void replica_fetch(struct replica *self, const struct consensus_action *action)
     if (from == NULL)
         from = membership_find(consensus_membership(self->consensus), action->fetch.from);
     if (from == NULL || self->snapshots.thread == NULL)
+        return;
+    /* Log time never falls: one from before what is applied here is no snapshot of this group. */
+    if (mark->log_time_ms < self->time.applied_ms)
         return;
     self->snapshots.from = action->fetch.from;
     self->snapshots.term = action->fetch.term;
@@ -273,7 +281,7 @@ int replica_open_snapshots(struct replica *self, const struct replica_options *o
         .arg = self,
     };
 
-    self->snapshots.tried_ms = -1;
+    self->snapshots.entries_max = options->snapshot_entries;
     int result = replica_open_channel(self, options, error);
     if (result == 0 && self->machine.close != NULL)
         self->snapshots.thread = snapshot_thread_new(self->loop, &thread);

@@ -9,14 +9,21 @@
 
 bool snapshot_due(const struct snapshot_view *view)
 {
-    if (view->busy || view->space_low || view->since_ms < SNAPSHOT_AGAIN_MS)
+    uint64_t entries_max = view->entries_max > 0 ? view->entries_max : SNAPSHOT_ENTRIES;
+
+    if (view->busy || view->resting)
         return false;
     /* The log behind it must hold what it covers, and a leader applies before it is on its own
      * disk, once a majority has it. */
     if (view->applied_index <= view->snapshot_index || view->applied_index > view->durable_index)
         return false;
-    return view->applied_index - view->snapshot_index >= SNAPSHOT_ENTRIES ||
+    return view->applied_index - view->snapshot_index >= entries_max ||
            view->bytes >= SNAPSHOT_LOG_BYTES;
+}
+
+int64_t snapshot_rest_ms(int64_t duration_ms, bool failed)
+{
+    return failed ? SNAPSHOT_AGAIN_MS : SNAPSHOT_REST_FACTOR * duration_ms;
 }
 
 unsigned snapshot_trailing(replica_index snapshot_index, replica_index previous_index)

@@ -15,15 +15,18 @@ struct snapshot_view {
     replica_index durable_index;  /* last entry on the disk */
     replica_index snapshot_index; /* of the last snapshot, 0: none */
     uint64_t bytes;               /* of the commands applied since that */
-    int64_t since_ms;             /* since one was last tried; INT64_MAX: never */
+    uint64_t entries_max;         /* 0: SNAPSHOT_ENTRIES */
     bool busy;                    /* the snapshot thread is, or one is being installed */
-    bool space_low;               /* directory_space_low() */
+    bool resting;                 /* snapshot_rest_ms() has not passed */
 };
 
-/* Whether to take one now, of the state at the applied index: after SNAPSHOT_ENTRIES entries, or
- * SNAPSHOT_LOG_BYTES of commands, since the last one. Not while the space is low: what a snapshot
- * frees in the log's file it first takes for itself. */
+/* Whether to take one now, of the state at the applied index: after so many entries, or
+ * SNAPSHOT_LOG_BYTES of commands, since the last one. */
 bool snapshot_due(const struct snapshot_view *view);
+
+/* How long to rest after one that took so long: snapshots take a tenth of the time at most, however
+ * large the tables have become; and SNAPSHOT_AGAIN_MS after one that failed. */
+int64_t snapshot_rest_ms(int64_t duration_ms, bool failed);
 
 /* How many entries up to the snapshot's index stay, for members that lag a little: half of what it
  * covers anew, and at most SNAPSHOT_TRAILING. So the log is bounded in bytes, too. */

@@ -129,6 +129,7 @@ static void test_a_whole_file_is_read(void **state)
     assert_string_equal(config->log_level, "info");
     assert_int_equal(config->election_ms, ELECTION_MS);
     assert_int_equal(config->heartbeat_ms, ELECTION_BEAT_MS);
+    assert_int_equal(config->snapshot_entries, SNAPSHOT_ENTRIES);
     assert_int_equal(config->node_count, 5);
     assert_string_equal(config->nodes[0].name, "broker-1");
     assert_string_equal(config->nodes[0].publish, "tcp://127.0.0.1:8110");
@@ -388,6 +389,38 @@ static void test_the_periods_of_consensus_are_bounded(void **state)
            ":1: cluster/heartbeat_ms: \"15\" is more than a third of cluster/election_ms, 44");
 }
 
+static void put_entries(char *text, size_t size, const char *entries)
+{
+    snprintf(text, size,
+             "cluster\n    uuid = 0123456789abcdef0123456789abcdef\n    snapshot_entries = %s\n"
+             "brokers\n    b\n        bus = tcp://127.0.0.1:8090\n",
+             entries);
+}
+
+/* So are the entries between two snapshots. */
+static void test_entries_between_snapshots_are_bounded(void **state)
+{
+    const struct fixture *self = *state;
+    const char *const good[] = {"10", "1000000"};
+    const char *const bad[] = {"9", "1000001", "many"};
+    char text[512], rest[256];
+
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        put_entries(text, sizeof text, good[i]);
+        struct config *config = load(self, text, NULL);
+        assert_int_equal(config->snapshot_entries, strtoul(good[i], NULL, 10));
+        config_destroy(&config);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        put_entries(text, sizeof text, bad[i]);
+        snprintf(rest, sizeof rest,
+                 ":3: cluster/snapshot_entries: \"%s\" is not good, it must be a whole number from "
+                 "10 to 1000000",
+                 bad[i]);
+        refuse(self, text, rest);
+    }
+}
+
 /* Ids are unique in a group; addresses and data directories are unique at all. */
 static void test_what_must_differ_is_compared(void **state)
 {
@@ -573,6 +606,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_a_bad_value_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_periods_of_consensus_are_bounded, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_entries_between_snapshots_are_bounded, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_what_must_differ_is_compared, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_node_may_listen_elsewhere_than_it_is_reached, set_up,

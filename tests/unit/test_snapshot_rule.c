@@ -16,7 +16,6 @@ static const struct snapshot_view due = {
     .applied_index = 70000 + SNAPSHOT_ENTRIES,
     .durable_index = 70000 + SNAPSHOT_ENTRIES,
     .snapshot_index = 70000,
-    .since_ms = INT64_MAX,
 };
 
 /* After so many entries, or so many bytes, and not before. */
@@ -36,8 +35,20 @@ static void test_entries_and_bytes_count(void **state)
     assert_false(snapshot_due(&view));
 }
 
-/* Not while one is under way, the space is low, or one has failed a moment ago; and never of a state
- * that is ahead of the log on the disk. */
+/* The number of entries may be another. */
+static void test_the_number_of_entries_may_be_set(void **state)
+{
+    struct snapshot_view view = {.applied_index = 109, .durable_index = 109, .entries_max = 10};
+
+    (void)state;
+    view.snapshot_index = 100;
+    assert_false(snapshot_due(&view));
+    view.snapshot_index = 99;
+    assert_true(snapshot_due(&view));
+}
+
+/* Not while one is under way or one was taken a moment ago; and never of a state that is ahead of
+ * the log on the disk. */
 static void test_what_forbids_it(void **state)
 {
     struct snapshot_view view = due;
@@ -46,16 +57,20 @@ static void test_what_forbids_it(void **state)
     view.busy = true;
     assert_false(snapshot_due(&view));
     view = due;
-    view.space_low = true;
+    view.resting = true;
     assert_false(snapshot_due(&view));
-    view = due;
-    view.since_ms = SNAPSHOT_AGAIN_MS - 1;
-    assert_false(snapshot_due(&view));
-    view.since_ms = SNAPSHOT_AGAIN_MS;
-    assert_true(snapshot_due(&view));
     view = due;
     view.durable_index--;
     assert_false(snapshot_due(&view));
+}
+
+/* As long as makes it a tenth of the time; after a failure a fixed time. */
+static void test_how_long_to_rest(void **state)
+{
+    (void)state;
+    assert_int_equal(snapshot_rest_ms(0, false), 0);
+    assert_int_equal(snapshot_rest_ms(500, false), 4500);
+    assert_int_equal(snapshot_rest_ms(500, true), SNAPSHOT_AGAIN_MS);
 }
 
 /* Half of what is covered anew stays, up to a bound; so a log of large entries is short. */
@@ -150,7 +165,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_entries_and_bytes_count),
+        cmocka_unit_test(test_the_number_of_entries_may_be_set),
         cmocka_unit_test(test_what_forbids_it),
+        cmocka_unit_test(test_how_long_to_rest),
         cmocka_unit_test(test_what_stays_of_the_log),
         cmocka_unit_test(test_a_mark_is_read_as_written),
         cmocka_unit_test(test_a_mark_without_sense_is_refused),
