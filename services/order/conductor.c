@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/bus/alarm.h"
 #include "broker/bus/alloc.h"
 #include "broker/bus/clock.h"
 #include "broker/bus/err.h"
@@ -29,8 +30,9 @@ struct conductor {
     struct catalog_client *catalog;
     struct counts counts;
     int timer;
-    bool running;   /* conductor_run() is under way */
-    bool submitted; /* something is to be flushed: a command, or a read that was asked for */
+    struct alarm *flush; /* of what was submitted in this turn of the loop */
+    bool running;        /* conductor_run() is under way */
+    bool submitted;      /* something is to be flushed: a command, or a read that was asked for */
 };
 
 /* A request that waits: the saga's ticket is its address. */
@@ -370,7 +372,9 @@ static void conductor_run(struct conductor *self)
     if (!self->submitted)
         return;
     self->submitted = false;
-    replica_flush(node_replica(self->node)); /* callbacks may run within, and run this again */
+    /* Not at once: the catalog's answers come many at a time, each as an event, and what follows from
+     * them is to be one append, one message to each member and one sync. */
+    alarm_set(self->flush, 0);
 }
 
 /* ---- Events --------------------------------------------------------------- */
@@ -419,6 +423,13 @@ void conductor_lead(struct conductor *self, bool leader)
     conductor_run(self);
 }
 
+static void conductor_flush(void *arg)
+{
+    struct conductor *self = arg;
+
+    replica_flush(node_replica(self->node)); /* callbacks run within, and conductor_run() in them */
+}
+
 static int conductor_tick(zloop_t *loop, int timer, void *arg)
 {
     struct conductor *self = arg;
@@ -464,6 +475,7 @@ struct conductor *conductor_new(struct node *node, struct machine *machine)
     self->saga = saga_new();
     counts_init(&self->counts, node_metrics(node));
     self->catalog = conductor_open_catalog(self);
+    self->flush = alarm_new(node_loop(node), conductor_flush, self);
     self->timer = zloop_timer(node_loop(node), SAGA_TICK_MS, 0, conductor_tick, self);
     return self;
 }
@@ -478,6 +490,7 @@ void conductor_destroy(struct conductor **self_p)
     zloop_timer_end(node_loop(self->node), self->timer);
     saga_lead(self->saga, false, clock_ms());
     conductor_run(self);
+    alarm_destroy(&self->flush);
     catalog_client_destroy(&self->catalog);
     saga_destroy(&self->saga);
     free(self);
