@@ -116,9 +116,11 @@ void replica_fetch(struct replica *self, const struct consensus_action *action)
     const struct member *from = membership_find(&mark->membership, action->fetch.from);
     char endpoint[MEMBER_ADDRESS_BYTES_MAX + 1];
 
-    /* Who offers it may have been added since. */
+    /* Who offers it may have been added since, and this log may be too old or empty to say so. */
     if (from == NULL)
         from = membership_find(consensus_membership(self->consensus), action->fetch.from);
+    if (from == NULL)
+        from = membership_find(&self->contacts, action->fetch.from);
     if (from == NULL || self->snapshots.thread == NULL)
         return;
     /* Log time never falls: one from before what is applied here is no snapshot of this group. */

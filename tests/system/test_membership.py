@@ -102,6 +102,21 @@ def test_a_wiped_one_is_reseeded(store, group):
     assert_all_equal(store)
 
 
+def test_one_is_reseeded_by_another_one_that_was(make_cluster):
+    """What it is given is a snapshot of a time when its giver was in no group yet."""
+    store = make_cluster(*THREE, env={"PYGMY_CLUSTER_SNAPSHOT_ENTRIES": "100"})
+    with Customers(store) as customers:
+        wait_until(lambda: min(row["log_index"] for row in rows_of(store).values()
+                               if row["kind"] == "order") > 250, 30, "a snapshot was taken")
+        customers.go_on()
+    first, second = followers_of(store, "order")
+    store.do("reseed", first)
+    do(store, "move-leader", "order", first)
+    store.do("reseed", second)
+    assert_all_equal(store)
+    assert "a snapshot was installed" in store.read(f"{second}.log")
+
+
 def test_a_damaged_one_is_reseeded(store):
     name = leader_of(store, "catalog")
     with Customers(store) as customers:
