@@ -161,15 +161,20 @@ static void receive_vote(struct consensus *self, const struct peer_message *mess
 {
     struct raft_server *own = own_server(self); /* a vote leaves the configuration as it is */
     const int role = own != NULL ? own->role : RAFT_SPARE;
-    struct raft_message fed = {.type = RAFT_REQUEST_VOTE,
-                               .server_id = message->from,
-                               .request_vote = {.version = 2,
-                                                .term = message->term,
-                                                .candidate_id = message->from,
-                                                .last_log_index = message->vote.last_index,
-                                                .last_log_term = message->vote.last_term,
-                                                .disrupt_leader = message->vote.disrupt,
-                                                .pre_vote = message->vote.pre_vote}};
+    const uint64_t leader = consensus_leader(self);
+    /* A leader that asks for a vote is none. */
+    const bool hears = leader != 0 && leader != message->from && consensus_hears(self, leader);
+    struct raft_message fed = {
+        .type = RAFT_REQUEST_VOTE,
+        .server_id = message->from,
+        .request_vote = {.version = 2,
+                         .term = message->term,
+                         .candidate_id = message->from,
+                         .last_log_index = message->vote.last_index,
+                         .last_log_term = message->vote.last_term,
+                         .disrupt_leader =
+                             raft_guard_disrupt(message->vote.disrupt, role == RAFT_VOTER, hears),
+                         .pre_vote = message->vote.pre_vote}};
 
     if (own != NULL)
         own->role = raft_guard_voting_role(role);

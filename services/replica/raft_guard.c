@@ -94,3 +94,8 @@ int raft_guard_voting_role(int role)
 {
     return role == RAFT_STANDBY ? RAFT_VOTER : role;
 }
+
+bool raft_guard_disrupt(bool disrupt, bool votes, bool hears_leader)
+{
+    return disrupt || (!votes && !hears_leader);
+}

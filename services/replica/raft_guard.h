@@ -77,4 +77,9 @@ bool raft_guard_sole_voter(bool sole_voter, raft_term current_term, raft_term ow
  * the role that the core is to see while it looks at the request. */
 int raft_guard_voting_role(int role);
 
+/* Who hears nothing of its leader forgets it by standing for election. A member that has no vote by
+ * its own log never stands, and would go on refusing its vote for the sake of a leader that is no
+ * more. Returns whether a request for a vote is to be taken for one that may disrupt a leader. */
+bool raft_guard_disrupt(bool disrupt, bool votes, bool hears_leader);
+
 #endif

@@ -10,7 +10,7 @@
 # These names lead to tests/sim/sim_mutation.c first, which passes them on.
 SIM_WRAPPED = $(addprefix raft_guard_,split prefix vote_result stale_reject double_change \
               pre_vote_term barrier hint commit persisted timeout sole_voter \
-              voting_role) read_rule_confirmed
+              voting_role disrupt) read_rule_confirmed
 SIM_SOURCES := $(sort $(wildcard tests/sim/*.c))
 SIM_OBJECTS := $(patsubst %.c,$(O)/obj/%.o,$(filter-out tests/sim/main.c,$(SIM_SOURCES)))
 ALL_OBJECTS += $(SIM_SOURCES:%.c=$(O)/obj/%.o)

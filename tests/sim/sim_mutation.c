@@ -29,6 +29,7 @@ static const char *const names[MUTATION_COUNT] = {
     [MUTATION_TIMEOUT] = "timeout",
     [MUTATION_SOLE_VOTER] = "sole-voter",
     [MUTATION_VOTING_ROLE] = "voting-role",
+    [MUTATION_DISRUPT] = "disrupt",
 };
 
 const char *sim_mutation_name(enum sim_mutation mutation)
@@ -198,6 +199,14 @@ int __wrap_raft_guard_voting_role(int role)
 {
     return (int)choose(MUTATION_VOTING_ROLE, (uint64_t)__real_raft_guard_voting_role(role),
                        (uint64_t)role);
+}
+
+bool __real_raft_guard_disrupt(bool disrupt, bool votes, bool hears_leader);
+bool __wrap_raft_guard_disrupt(bool disrupt, bool votes, bool hears_leader);
+bool __wrap_raft_guard_disrupt(bool disrupt, bool votes, bool hears_leader)
+{
+    return choose(MUTATION_DISRUPT, __real_raft_guard_disrupt(disrupt, votes, hears_leader),
+                  disrupt);
 }
 
 bool __real_read_rule_confirmed(size_t confirmed, size_t voters);

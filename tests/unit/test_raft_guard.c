@@ -158,6 +158,16 @@ static void test_a_learner_votes_when_it_is_asked(void **state)
     assert_int_equal(raft_guard_voting_role(RAFT_SPARE), RAFT_SPARE);
 }
 
+/* A learner would never forget a leader that is gone, and so refuse its vote. */
+static void test_a_learner_forgets_a_leader_that_it_does_not_hear(void **state)
+{
+    (void)state;
+    assert_true(raft_guard_disrupt(false, false, false));
+    assert_false(raft_guard_disrupt(false, false, true));
+    assert_false(raft_guard_disrupt(false, true, false));
+    assert_true(raft_guard_disrupt(true, true, true));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +184,7 @@ int main(void)
         cmocka_unit_test(test_the_timer_is_never_in_the_past),
         cmocka_unit_test(test_the_only_voter_leads_in_a_new_term),
         cmocka_unit_test(test_a_learner_votes_when_it_is_asked),
+        cmocka_unit_test(test_a_learner_forgets_a_leader_that_it_does_not_hear),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
