@@ -10,6 +10,11 @@
 #include "broker/bus/err.h"
 #include "services/replica/raft_guard.h"
 
+/* A learner that goes while it catches up holds up every other change, until the core has seen no
+ * round of it end for so many election timeouts. One that is only slow loses nothing by it: the next
+ * request for its vote begins a new round where it stands. */
+#define CATCH_UP_ELECTIONS 10
+
 /* ---- What is known ------------------------------------------------------------------------------ */
 
 bool consensus_leads(const struct consensus *self)
@@ -409,6 +414,7 @@ static void start_options(struct consensus *self, const struct consensus_options
     raft_set_heartbeat_timeout(&self->raft, options->heartbeat_ms);
     raft_set_install_snapshot_timeout(&self->raft, options->snapshot_retry_ms);
     raft_set_max_inflight_entries(&self->raft, options->in_flight_max);
+    raft_set_max_catch_up_round_duration(&self->raft, CATCH_UP_ELECTIONS * options->election_ms);
     raft_set_pre_vote(&self->raft, options->pre_vote);
     self->reads = read_index_new(&sink);
 }

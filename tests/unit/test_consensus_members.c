@@ -255,6 +255,26 @@ static void test_a_learner_that_is_gone_again_is_not_promoted(void **state)
     crew_destroy(&crew);
 }
 
+/* One that goes while it catches up holds up nobody else for long. */
+static void test_a_learner_that_goes_while_it_catches_up_is_given_up(void **state)
+{
+    struct crew *crew = crew_new(3, 1);
+    replica_index index;
+    (void)state;
+
+    const uint64_t leader = crew_elect(crew);
+    crew_run(crew, 50);
+    change_surely(crew, leader, ADD, 4);
+    crew_run(crew, 50);
+    crew_node(crew, 4)->is_cut_off = true;
+    crew_submit(crew, leader, "command", &index);
+    assert_int_equal(change(crew, leader, PROMOTE, 4, &index), ERR_UNAVAILABLE);
+    assert_int_equal(change(crew, leader, REMOVE, 4, &index), ERR_BUSY);
+    crew_run(crew, 12 * CREW_ELECTION_MS);
+    assert_int_equal(change(crew, leader, REMOVE, 4, &index), 0);
+    crew_destroy(&crew);
+}
+
 /* A membership that goes with the tail of its log is as if it had never been. */
 static void test_a_change_that_is_not_committed_goes(void **state)
 {
@@ -417,6 +437,7 @@ int main(void)
         cmocka_unit_test(test_who_is_down_may_be_removed_and_nothing_else),
         cmocka_unit_test(test_a_learner_is_promoted_under_load),
         cmocka_unit_test(test_a_learner_that_is_gone_again_is_not_promoted),
+        cmocka_unit_test(test_a_learner_that_goes_while_it_catches_up_is_given_up),
         cmocka_unit_test(test_a_change_that_is_not_committed_goes),
         cmocka_unit_test(test_the_history_of_memberships),
         cmocka_unit_test(test_leadership_is_handed_over),
