@@ -198,8 +198,9 @@ $(OBJECTS_replica): $(O)/raft-0.22
 # ThreadSanitizer defines calls of libc's itself, and so do the tests that fail them one by one. It is
 # for what has threads of its own (the disk thread, the auditor, the HTTP server's test), alone and in
 # stores whose processes are killed; the rest would only be slow.
-NOT_WITH_tsan = tests/lib/fault_calls.c tests/unit/test_crash_disk.c tests/unit/test_flips.c
-TESTS_tsan    = replica catalog_auditor http_server \
+NOT_WITH_tsan = tests/lib/fault_calls.c tests/unit/test_crash_disk.c \
+                tests/unit/test_crash_snapshot.c tests/unit/test_flips.c
+TESTS_tsan    = replica replica_snapshot disk_thread catalog_auditor http_server \
                 tests/system/test_kills.py tests/system/test_oversell.py
 TESTS        ?= $(TESTS_$(SAN))
 SKIPPED      := $(filter tests/unit/%,$(NOT_WITH_$(SAN)))
@@ -284,8 +285,9 @@ bench-installed: all $(BENCHES)
 
 # What `make test` makes a choice of, whole: each N-th call of every kind failed in turn, a death
 # between any two calls, a thousand flipped bits. Some minutes.
-crash: $(O)/tests/test_crash_disk $(O)/tests/test_flips
+crash: $(O)/tests/test_crash_disk $(O)/tests/test_crash_snapshot $(O)/tests/test_flips
 	$(Q)PYGMY_CRASH=full $(O)/tests/test_crash_disk
+	$(Q)PYGMY_CRASH=full $(O)/tests/test_crash_snapshot
 	$(Q)PYGMY_FLIPS=1000 $(O)/tests/test_flips
 
 # Every target for SECONDS each, beginning with its corpus, which grows in the build directory only.

@@ -42,6 +42,7 @@ int group_open(struct one_group *self, const char *name, const char *directory, 
         .id = 1,
         .log = log,
         .free_bytes_min = 1,
+        .snapshot_entries = GROUPS_SNAPSHOT_ENTRIES,
     };
 
     struct membership alone = {.count = 1,

@@ -15,6 +15,8 @@
 #include "services/replica/replica.h"
 
 #define GROUPS_UUID "0123456789abcdef0123456789abcdef"
+/* Between two snapshots: more than a whole buy and its cancel leave in a log. */
+#define GROUPS_SNAPSHOT_ENTRIES 60
 
 /* ---- The catalog ---- */
 

@@ -4,6 +4,7 @@
  * PYGMY_FLIPS is how many bits are flipped, each in a copy of its own, PYGMY_SEED which ones.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -32,10 +33,12 @@
 enum { CATALOG, ORDER, GROUPS };
 static const char *const group_names[GROUPS] = {"catalog", "order"};
 
-/* All that a directory may hold. */
+/* All that a directory may hold; of the snapshots, whose names tell where they stand, the first that
+ * is found. */
+#define SNAPSHOT "snapshot-"
 static const char *const file_names[] = {
     "log.db", "log.db-wal", "log.db-shm",   "log.mark",     "identity",
-    "lock",   "state.db",   "state.db-wal", "state.db-shm",
+    "lock",   "state.db",   "state.db-wal", "state.db-shm", SNAPSHOT,
 };
 #define FILES (sizeof file_names / sizeof file_names[0])
 
@@ -306,7 +309,32 @@ static bool start(struct fixture *self, const char *what)
 
 /* ---- Tests --------------------------------------------------------------------------------- */
 
-/* Untouched copies start, with all there is: else the rest would prove nothing. */
+/* Path of a file in a directory, the caller's to free(). */
+static char *path_of(const char *directory, const char *name)
+{
+    DIR *listing = opendir(directory);
+    const struct dirent *entry;
+    char *path = NULL;
+
+    while (listing != NULL && strcmp(name, SNAPSHOT) == 0 && path == NULL &&
+           (entry = readdir(listing)) != NULL)
+        if (strncmp(entry->d_name, SNAPSHOT, strlen(SNAPSHOT)) == 0)
+            path = files_path(directory, entry->d_name);
+    if (listing != NULL)
+        closedir(listing);
+    return path != NULL ? path : files_path(directory, name);
+}
+
+static bool has(const char *directory, const char *name)
+{
+    char *path = path_of(directory, name);
+    bool there = files_exist(path) && files_size(path) > 0;
+
+    free(path);
+    return there;
+}
+
+/* Untouched copies start, with all there is, a snapshot among it: else the rest would prove nothing. */
 static void test_an_untouched_copy_starts(void **state)
 {
     struct fixture *self = *state;
@@ -316,6 +344,7 @@ static void test_an_untouched_copy_starts(void **state)
         assert_true(start(self, "untouched"));
         files_copy_directory(self->closed[self->group], self->work);
         assert_true(start(self, "closed"));
+        assert_true(has(self->closed[self->group], SNAPSHOT));
     }
 }
 
@@ -354,10 +383,10 @@ static size_t number_of(const char *variable, size_t otherwise)
 /* Flip one bit of the file and start. */
 static bool flip_and_start(struct fixture *self, const char *from, const char *name)
 {
-    char *path = files_path(self->work, name);
     char what[160];
 
     files_copy_directory(from, self->work);
+    char *path = path_of(self->work, name);
     size_t size = files_size(path);
     size_t offset = (size_t)random_below(self, size);
     unsigned bit = (unsigned)random_below(self, 8);
@@ -366,15 +395,6 @@ static bool flip_and_start(struct fixture *self, const char *from, const char *n
     files_flip(path, offset, (unsigned char)(1U << bit));
     free(path);
     return start(self, what);
-}
-
-static bool has(const char *directory, const char *name)
-{
-    char *path = files_path(directory, name);
-    bool there = files_exist(path) && files_size(path) > 0;
-
-    free(path);
-    return there;
 }
 
 /* Any one bit, in any file: refused with a reason, or whole. */
