@@ -63,6 +63,8 @@
 /* High-water marks, in messages: a few batches under way are enough to keep both ends busy; what
  * waits beyond them waits with us, where it can be counted, coalesced and expire. */
 #define LINK_MESSAGES_MAX 256
+/* When libzmq would connect a lost socket again: never, for sockets are closed long before. */
+#define LINK_RECONNECT_MS (24 * 3600 * 1000)
 /* How long a closed link goes on sending what was handed to libzmq: a local exchange takes less
  * than one, and no program should be slow to end. */
 #define LINK_LINGER_MS 200

@@ -3,13 +3,18 @@
  * States, by what the fields hold:
  *
  *   paused      no socket, until retry_ms     link_connect       -> connecting
- *   connecting  socket, nothing heard by it   link_take_message  -> connected
+ *   connecting  socket, nothing heard by it   link_receive       -> connected
  *                                             link_lose          -> paused, closed
  *   connected   socket, heard                 link_lose          -> paused, closed
  *   closed      no socket, leaving            for good
  *
- * libzmq would connect a lost socket again by itself (ZMQ_RECONNECT_IVL), behind our back and
- * without a hello; that is switched off, and its monitor tells us of the loss within a turn.
+ * libzmq would connect a lost socket again by itself, behind our back and without a hello. That is
+ * put off for longer than any socket lives (LINK_RECONNECT_MS), and its monitor tells us of the loss
+ * within a turn. It is neither switched off (ZMQ_RECONNECT_IVL of -1) nor are sockets kept from taking
+ * messages by ZMQ_IMMEDIATE until they are connected: with either, libzmq 4.3 ends the pipe to a lost
+ * connection at once, with all that had arrived by it, and aborts the process when that falls between
+ * two frames of a message that is being read (fq.cpp: !_more). Instead nothing is sent before the
+ * monitor reports the handshake.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/bus/link.h"
@@ -48,6 +53,8 @@ struct bus_link {
     bool beat_due;    /* nothing was sent for so long that a heartbeat is due */
     bool leave_due;   /* GOING_AWAY is to be sent */
     bool leaving;     /* no connection after this one */
+    bool met;         /* the handshake with what listens there is done */
+    bool ended;       /* the connection is; what had arrived by it may still be there */
     bool blocked;     /* the socket takes nothing until it reports that it is writable */
     bool broken;      /* the socket is to be given up at the end of this turn */
     bool dispatching; /* inside link_drain: what is to be sent leaves at its end */
@@ -115,9 +122,9 @@ static bool link_receive(struct bus_link *self)
 }
 
 /* Hand over what has come, as much as one turn may: what takes the owner long is left for the next
- * turns, in the middle of a message if need be, or heartbeats would wait for all of it. Returns
- * whether that was all. */
-static bool link_drain(struct bus_link *self)
+ * turns, in the middle of a message if need be, or heartbeats would wait for all of it. What has
+ * ended is broken when that was all. */
+static void link_drain(struct bus_link *self)
 {
     int64_t end_ms = clock_ms() + LINK_TURN_MS;
     size_t count = 0; /* a message counts too, even one of nothing */
@@ -138,7 +145,8 @@ static bool link_drain(struct bus_link *self)
     self->dispatching = false;
     if (link_has_backlog(self))
         alarm_set(self->alarm, 0);
-    return all;
+    if (all && self->ended)
+        self->broken = true;
 }
 
 /* ---- Sending ---------------------------------------------------------- */
@@ -203,7 +211,7 @@ static int link_ready(zloop_t *loop, zmq_pollitem_t *item, void *arg);
 /* Have the loop look for what the socket is waiting for. */
 static void link_poll(struct bus_link *self)
 {
-    short events = ZMQ_POLLIN | (self->blocked ? ZMQ_POLLOUT : 0);
+    short events = ZMQ_POLLIN | (self->blocked && self->met ? ZMQ_POLLOUT : 0);
     zmq_pollitem_t item = {zsock_resolve(self->socket), 0, events, 0};
     zloop_poller_end(self->loop, &item);
     int rc = zloop_poller(self->loop, &item, link_ready, self);
@@ -290,6 +298,8 @@ static void link_lose(struct bus_link *self, int64_t now_ms)
     if (self->heard && now_ms - self->heard_ms >= RECONNECT_MS_MAX)
         self->failure_count = 0;
     self->heard = false;
+    self->met = false;
+    self->ended = false;
     self->blocked = false;
     self->broken = false;
     self->failure_count++;
@@ -326,22 +336,43 @@ static int link_ready(zloop_t *loop, zmq_pollitem_t *item, void *arg)
     return 0;
 }
 
-/* libzmq reports that the attempt has failed or the connection has ended: nothing else is asked
- * of it. What had arrived before is still good, and as the report stays here, each turn hears more
- * of it until that was all. */
-static int link_ended(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+/* The next of libzmq's reports on the socket, 0 when there is none. */
+static uint16_t link_report(struct bus_link *self)
+{
+    uint8_t report[sizeof(uint16_t) + sizeof(uint32_t)]; /* the event, and a value of its own */
+    uint16_t event = 0;
+
+    if (zmq_recv(zsock_resolve(self->monitor), report, sizeof report, ZMQ_DONTWAIT) < 0)
+        return 0;
+    memcpy(&event, report, sizeof event);
+    zmq_recv(zsock_resolve(self->monitor), NULL, 0, ZMQ_DONTWAIT); /* the endpoint */
+    return event;
+}
+
+/* libzmq reports that the broker has been reached, or that the attempt has failed or the connection
+ * has ended, after which nothing else is asked of it. What had arrived before is still good, and
+ * each turn hears more of it until that was all. */
+static int link_reported(zloop_t *loop, zmq_pollitem_t *item, void *arg)
 {
     struct bus_link *self = arg;
+    uint16_t event;
 
     (void)loop;
     assert(item->socket == zsock_resolve(self->monitor));
-    if (link_drain(self))
-        self->broken = true;
+    while ((event = link_report(self)) != 0) {
+        if (event != ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
+            self->ended = true;
+        else if (!self->met) {
+            self->met = true;
+            self->blocked = false;
+        }
+    }
+    link_drain(self);
     link_settle(self);
     return 0;
 }
 
-/* Have the end of the connection reported. Returns 0 or -1. */
+/* Have the connection's beginning and end reported. Returns 0 or -1. */
 static int link_monitor(struct bus_link *self)
 {
     char name[64]; /* libzmq forgets one with some delay: no two may be the same */
@@ -351,12 +382,13 @@ static int link_monitor(struct bus_link *self)
         return -1;
     zsock_set_linger(self->monitor, 0);
     if (zmq_socket_monitor(zsock_resolve(self->socket), name,
-                           ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED) != 0)
+                           ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED |
+                               ZMQ_EVENT_CLOSED) != 0)
         return -1;
     zmq_pollitem_t item = {zsock_resolve(self->monitor), 0, ZMQ_POLLIN, 0};
     if (zmq_connect(item.socket, name) != 0)
         return -1;
-    return zloop_poller(self->loop, &item, link_ended, self);
+    return zloop_poller(self->loop, &item, link_reported, self);
 }
 
 /* Open a socket and start to connect. Returns 0 or -1. */
@@ -366,8 +398,7 @@ static int link_open(struct bus_link *self)
     if (self->socket == NULL)
         return -1;
     zsock_set_linger(self->socket, 0);
-    zsock_set_immediate(self->socket, 1);
-    zsock_set_reconnect_ivl(self->socket, -1);
+    zsock_set_reconnect_ivl(self->socket, LINK_RECONNECT_MS);
     zsock_set_sndhwm(self->socket, LINK_MESSAGES_MAX);
     zsock_set_rcvhwm(self->socket, LINK_MESSAGES_MAX);
     zsock_set_maxmsgsize(self->socket, MESSAGE_BYTES_MAX);
@@ -386,7 +417,7 @@ static void link_connect(struct bus_link *self, int64_t now_ms)
         link_lose(self, now_ms);
         return;
     }
-    /* Nothing can be sent before the broker has been reached; the loop will tell. */
+    /* Nothing is to be sent before the broker has been reached; the monitor will tell. */
     self->blocked = true;
     link_poll(self);
 }
