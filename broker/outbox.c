@@ -99,30 +99,31 @@ static struct box *box_first(const struct list *boxes)
     return link == NULL ? NULL : LIST_OBJECT(link, struct box, link);
 }
 
-/* Take the first letter out of a box; its frames are the caller's. */
-static struct letter *outbox_take(struct outbox *self, struct box *box)
+static struct letter *box_letter(const struct box *box)
 {
     struct list_link *link = list_first(&box->letters);
-    if (link == NULL)
-        return NULL;
-    struct letter *letter = LIST_OBJECT(link, struct letter, link);
-    list_remove(link);
+    return link == NULL ? NULL : LIST_OBJECT(link, struct letter, link);
+}
+
+/* Drop a box's first letter, with the frames that it still has. */
+static void outbox_drop(struct outbox *self, struct box *box, struct letter *letter)
+{
+    list_remove(&letter->link);
     box->messages--;
     box->bytes -= letter->bytes;
     box->large_bytes -= letter->large_bytes;
     self->messages--;
     self->bytes -= letter->bytes;
-    return letter;
+    for (size_t i = 0; i < letter->count; i++)
+        frame_close(&letter->frames[i]);
+    free(letter);
 }
 
 static void outbox_empty(struct outbox *self, struct box *box)
 {
     struct letter *letter;
-    while ((letter = outbox_take(self, box)) != NULL) {
-        for (size_t i = 0; i < letter->count; i++)
-            frame_close(&letter->frames[i]);
-        free(letter);
-    }
+    while ((letter = box_letter(box)) != NULL)
+        outbox_drop(self, box, letter);
 }
 
 static void outbox_remove(struct outbox *self, struct box *box)
@@ -190,8 +191,8 @@ static struct frame *message_largest(struct message *message)
     return largest;
 }
 
-/* Put a message at the end or in front of a box, emptying it. */
-static void outbox_put(struct outbox *self, struct box *box, struct message *message, bool front)
+/* Put a message at the end of a box, emptying it. */
+static void outbox_put(struct outbox *self, struct box *box, struct message *message)
 {
     struct letter *letter = alloc_zero(sizeof *letter + message->count * sizeof *letter->frames);
     letter->bytes = message_size(message) + message->count * sizeof *letter->frames;
@@ -202,10 +203,7 @@ static void outbox_put(struct outbox *self, struct box *box, struct message *mes
     for (size_t i = 0; i < message->count; i++)
         frame_move(&letter->frames[i], &message->frames[i]);
     message_close(message);
-    if (front)
-        list_add_first(&box->letters, &letter->link);
-    else
-        list_add_last(&box->letters, &letter->link);
+    list_add_last(&box->letters, &letter->link);
     box->messages++;
     box->bytes += letter->bytes;
     box->large_bytes += letter->large_bytes;
@@ -313,7 +311,7 @@ int outbox_send(struct outbox *self, struct frame *routing_id, struct message *m
         return rc;
     }
     struct box *box = outbox_box(self, routing_id);
-    outbox_put(self, box, message, false);
+    outbox_put(self, box, message);
     struct box *gone = outbox_over(self, box);
     /* Who sends to it just now knows; others are told. */
     if (gone != NULL)
@@ -329,15 +327,18 @@ int outbox_send(struct outbox *self, struct frame *routing_id, struct message *m
 static int outbox_flush_box(struct outbox *self, struct box *box)
 {
     struct letter *letter;
-    while ((letter = outbox_take(self, box)) != NULL) {
+    while ((letter = box_letter(box)) != NULL) {
         struct message message = {.count = letter->count};
         for (size_t i = 0; i < letter->count; i++)
             frame_move(&message.frames[i], &letter->frames[i]);
-        free(letter);
         int rc = outbox_try(self, &box->routing_id, &message);
-        if (rc == ERR_BUSY)
-            outbox_put(self, box, &message, true);
+        if (rc == ERR_BUSY) {
+            for (size_t i = 0; i < letter->count; i++)
+                frame_move(&letter->frames[i], &message.frames[i]);
+            return rc;
+        }
         message_close(&message);
+        outbox_drop(self, box, letter);
         if (rc != 0)
             return rc;
     }

@@ -91,6 +91,7 @@ static int sql_connect(const char *path, int flags, struct log *log, struct sql 
         sqlite3_busy_timeout(self->database, SQL_BUSY_MS) != SQLITE_OK ||
         sqlite3_exec(self->database, sql_settings, NULL, NULL, NULL) != SQLITE_OK) {
         int code = state_file_failed(self->database, path, error);
+        assert(code != OK);
         sql_close(&self);
         return code;
     }

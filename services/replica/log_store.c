@@ -127,7 +127,7 @@ static int log_store_load_last(struct log_store *self, replica_index index)
  * what is read here is durable: nothing up to the kept index has been touched. */
 static int log_store_keep(struct log_store *self, replica_index index)
 {
-    replica_term term;
+    replica_term term = 0;
 
     if (index >= self->kept_index)
         return 0;
@@ -239,8 +239,8 @@ static int log_store_drop(struct log_store *self, replica_index index)
 /* Whether the log's own entry at the mark's index is the one that the mark speaks of. */
 static bool log_store_agrees(struct log_store *self, const struct snapshot_mark *mark)
 {
-    replica_term term;
-    int64_t log_time_ms;
+    replica_term term = 0;
+    int64_t log_time_ms = 0;
 
     return log_store_entry_head(self, mark->index, &term, &log_time_ms) == 0 &&
            term == mark->term && log_time_ms == mark->log_time_ms;
