@@ -205,7 +205,8 @@ def measure(measured, kind, port, quiet, unread):
         alone.append(measured.window())
         with Hostile(kind, port) as hostile:
             beside.append(measured.window(begin=hostile.begin))
-            assert unread(), "all was read"
+            # At one moment a client that does not read may just have come back.
+            wait_until(unread, 20, "answers wait for those who do not read them")
         done.update(hostile.done)
         print("alone ", figures(alone[-1]))
         print("beside", figures(beside[-1]))
