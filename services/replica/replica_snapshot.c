@@ -201,6 +201,8 @@ static void replica_swap_state(struct replica *self)
 /* The log and the snapshot's copy are durable: go on from it. */
 static void replica_installed(struct replica *self, const struct snapshot_mark *mark)
 {
+    int64_t begin_ms = clock_ms();
+
     replica_swap_state(self);
     assert(self->machine.applied(self->machine.self) <= mark->index);
     self->applied_index = mark->index;
@@ -212,7 +214,8 @@ static void replica_installed(struct replica *self, const struct snapshot_mark *
     consensus_snapshot_installed(self->consensus, clock_ms());
     replica_settle(self);
     log_write(self->log, LOG_LEVEL_INFO, "a snapshot was installed",
-              LOG_UINT("log_index", mark->index), LOG_UINT("term", mark->term));
+              LOG_UINT("log_index", mark->index), LOG_UINT("term", mark->term),
+              LOG_INT("held_ms", clock_ms() - begin_ms));
 }
 
 void replica_marked(struct replica *self, struct replica_batch *batch)
