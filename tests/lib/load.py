@@ -268,6 +268,7 @@ class Asker:
         self.client = self.brokers["broker-1"]
         self.orders = [name for name in names if name.startswith("order-")]
         self.secret = cluster.read("cluster.secret").strip()
+        self.under_way = None  # as far as it was asked for
 
     def ask(self, service, **request):
         return self.ask_by(self.client, service, **request)
@@ -297,7 +298,15 @@ class Asker:
                 if service["name"].endswith(".leader") and
                 service["queued"] + service["in_flight"] > 0]
         flows = sum(self.ask(f"node.{name}", op="status")["flows"] for name in self.orders)
-        return not busy and flows == 0 and not left["grants"] and not left["releases"]
+        self.under_way = {"busy": busy, "flows": flows, "grants": left["grants"],
+                          "releases": left["releases"]}
+        return not any(self.under_way.values())
+
+    def wait_until_quiet(self):
+        try:
+            wait_until(self.is_quiet, 30, "nothing is under way in the store")
+        except AssertionError as problem:
+            raise AssertionError(f"{problem}: {self.under_way}") from None
 
     def numbers_of(self, keys):
         """The order number of each key, None where there is no order; many asked at a time."""
@@ -335,7 +344,7 @@ def end_of(cluster, items, keys):
     if something has happened meanwhile."""
     asker = Asker(cluster)
     while True:
-        wait_until(asker.is_quiet, 30, "nothing is under way in the store")
+        asker.wait_until_quiet()
         before = now(), asker.tally(), {str(item): asker.item(item) for item in items}
         orders = [order_essentials(order)
                   for page in asker.pages("order", op="orders", limit=PAGE)
