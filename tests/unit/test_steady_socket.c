@@ -20,11 +20,12 @@
 #include "broker/bus/clock.h"
 
 #define DEADLINE_MS 10000
-#define PORT        7101
+#define PORT        7101 /* of the first test */
 #define BYTES_MAX   1000
 
 struct fixture {
     zloop_t *loop;
+    struct sockaddr_in at; /* the endpoint's */
     char endpoint[64];
     struct steady_socket *steady; /* a SUB to everything */
     zsock_t *publisher;
@@ -35,12 +36,12 @@ struct fixture {
     int64_t end_ms;
 };
 
-static struct sockaddr_in own_address(void)
+static struct sockaddr_in own_address(uint16_t port)
 {
     /* Of the process' own: tests run side by side, and nobody else listens there. */
     return (struct sockaddr_in){
         .sin_family = AF_INET,
-        .sin_port = htons(PORT),
+        .sin_port = htons(port),
         .sin_addr = {htonl((127u << 24 | 3u << 16) + (uint32_t)getpid() % (200u << 16))},
     };
 }
@@ -111,11 +112,13 @@ static void hear_again(struct fixture *self)
     self->publishing = false;
 }
 
+/* The state is the test's port: a socket that is gone listens until libzmq's thread has closed it, and
+ * whom that still accepts loses the connection at once. */
 static int setup(void **state)
 {
     struct fixture *self = calloc(1, sizeof *self);
-    const struct sockaddr_in at = own_address();
-    sprintf(self->endpoint, "tcp://%s:%d", inet_ntoa(at.sin_addr), PORT);
+    self->at = own_address(*(const uint16_t *)*state);
+    sprintf(self->endpoint, "tcp://%s:%d", inet_ntoa(self->at.sin_addr), ntohs(self->at.sin_port));
     self->loop = zloop_new();
     self->end_ms = clock_ms() + DEADLINE_MS;
     self->steady = steady_socket_new(self->loop, self->endpoint, make_subscriber, hear, self);
@@ -179,14 +182,13 @@ static void test_it_outlives_another_program(void **state)
 {
     static const char greeting[] = "220 what do you want?\r\n";
     struct fixture *self = *state;
-    const struct sockaddr_in at = own_address();
     const struct timeval limit = {.tv_sec = DEADLINE_MS / 1000};
     const int yes = 1;
 
     int listener = socket(AF_INET, SOCK_STREAM, 0);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    while (bind(listener, (const struct sockaddr *)&at, sizeof at) != 0)
+    while (bind(listener, (const struct sockaddr *)&self->at, sizeof self->at) != 0)
         assert_true(errno == EADDRINUSE && clock_ms() < self->end_ms);
     assert_int_equal(listen(listener, 1), 0);
     int connection = accept(listener, NULL, NULL);
@@ -234,15 +236,16 @@ static void test_an_endpoint_that_is_none_is_refused(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    uint16_t ports[] = {PORT, PORT + 1, PORT + 2, PORT + 3, PORT + 4, PORT + 5, PORT + 6};
+#define TEST(name, i) cmocka_unit_test_prestate_setup_teardown(name, setup, teardown, &ports[i])
     const struct CMUnitTest tests[] = {
-        TEST(test_it_finds_who_comes_later),
-        TEST(test_it_outlives_a_frame_above_the_bound),
-        TEST(test_it_outlives_the_wrong_socket),
-        TEST(test_it_outlives_another_program),
-        TEST(test_what_arrived_before_a_loss_is_read),
-        TEST(test_it_may_end_during_the_pause),
-        TEST(test_an_endpoint_that_is_none_is_refused),
+        TEST(test_it_finds_who_comes_later, 0),
+        TEST(test_it_outlives_a_frame_above_the_bound, 1),
+        TEST(test_it_outlives_the_wrong_socket, 2),
+        TEST(test_it_outlives_another_program, 3),
+        TEST(test_what_arrived_before_a_loss_is_read, 4),
+        TEST(test_it_may_end_during_the_pause, 5),
+        TEST(test_an_endpoint_that_is_none_is_refused, 6),
     };
     zsys_handler_set(NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
