@@ -480,6 +480,21 @@
 #define DIGEST_EVERY     1024
 #define DIGEST_MARKS_MAX 64
 
+/* ---- The stream of changes ---------------------------------------------- */
+
+/* Rows of one message or answer, and the bytes at which no further entry is begun in it: about 3 ms of
+ * the loop. An entry's rows are never divided. */
+#define CHANGES_COUNT_MAX 256
+#define CHANGES_BYTES_MAX (64 * 1024)
+/* Bytes of rows in one message, whatever an entry has touched: an import touches IMPORT_ROWS_MAX items
+ * of up to 3 KB. A row that is beyond is named without its content; there is room for so many names. */
+#define CHANGES_ENTRY_BYTES_MAX (BODY_BYTES_MAX - 64 * 1024)
+/* From one message of a leader to the next, when there is more to tell: what changes often is told
+ * once; nobody who looks sees the delay. */
+#define CHANGES_PAUSE_MS 5
+/* A leader that has nothing to tell says so this often: a lost message is noticed by then. */
+#define CHANGES_BEAT_MS 500
+
 /* ---- Between replicas --------------------------------------------------- */
 
 /* A follower that hears nothing of its leader for one to two times the first stands for election;

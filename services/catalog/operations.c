@@ -225,6 +225,12 @@ static void catalog_status(void *arg, json_t *status)
     json_object_set_new(status, "log_time", json_integer(catalog_log_time_ms(self)));
 }
 
+static void catalog_changes(void *arg, struct changes_page *page)
+{
+    struct catalog *self = arg;
+    read_changes(machine_state(self->machine), page);
+}
+
 static void catalog_close(void *arg)
 {
     struct catalog *self = arg;
@@ -264,5 +270,6 @@ const struct node_service operations_service = {
     .started = catalog_started,
     .status = catalog_status,
     .audit = catalog_audit,
+    .changes = catalog_changes,
     .close = catalog_close,
 };

@@ -207,6 +207,40 @@ static struct outcome *read_unsettled(struct reading *reading)
         reservations_unsettled(reading->state, reading->log_time_ms - older_ms, limit));
 }
 
+/* ---- The stream of changes ---------------------------------------------- */
+
+static json_t *read_change(const struct item *item, bool whole)
+{
+    json_t *change =
+        json_pack("{s:I,s:I}", "version", (json_int_t)item->version, "id", (json_int_t)item->id);
+    if (item->present)
+        json_object_set_new(change, "item", whole ? item_json(item) : json_null());
+    else
+        json_object_set_new(change, "removed", json_true());
+    return change;
+}
+
+void read_changes(struct state *state, struct changes_page *page)
+{
+    sqlite3_stmt *row = sql_get(state_sql(state), SQL_ITEM_CHANGES);
+    struct item item;
+
+    sqlite3_bind_int64(row, 1, (sqlite3_int64)page->since);
+    while (sql_row(state_sql(state), row)) {
+        item_read(row, &item);
+        size_t bytes = item_json_bytes(&item);
+        enum changes_room room = changes_page_room(page, (uint64_t)item.version, bytes);
+        if (room == CHANGES_FULL) {
+            sql_reset(row);
+            break;
+        }
+        changes_page_add(page, (uint64_t)item.version, read_change(&item, room == CHANGES_WHOLE),
+                         bytes);
+    }
+}
+
+/* ---- Which one ----------------------------------------------------------- */
+
 typedef struct outcome *read_fn(struct reading *reading);
 
 static const struct read_row {

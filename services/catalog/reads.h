@@ -11,6 +11,7 @@
 
 #include "services/catalog/outcome.h"
 #include "services/catalog/state.h"
+#include "services/replica/changes.h"
 
 /* Answer a read (docs/protocol.md) other than audit.
  *
@@ -18,5 +19,9 @@
  *
  * Never NULL; of an unknown operation not-implemented. */
 struct outcome *read_answer(struct state *state, json_t *request, int64_t log_time_ms);
+
+/* Fill a page of the stream of changes (docs/protocol.md): items, also those that were removed, by
+ * version and id. */
+void read_changes(struct state *state, struct changes_page *page);
 
 #endif

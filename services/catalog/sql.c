@@ -19,7 +19,7 @@
 #define SQL_BUSY_MS 1000
 
 /* Of the schema below, and of what its rows mean. */
-#define SQL_SCHEMA_VERSION    1
+#define SQL_SCHEMA_VERSION    2
 
 #define TEXT_OF(number)       #number
 #define TEXT_OF_VALUE(number) TEXT_OF(number)
@@ -54,6 +54,7 @@ static const char sql_schema[] =
     " threshold INTEGER, amount INTEGER, period_ms INTEGER, year INTEGER, currency TEXT NOT NULL,"
     " isbn TEXT NOT NULL, topic TEXT NOT NULL, topic_folded TEXT NOT NULL, title TEXT NOT NULL,"
     " title_folded TEXT NOT NULL, authors TEXT NOT NULL) STRICT;"
+    "CREATE INDEX item_version ON item (version);"
     "CREATE INDEX item_present ON item (id) WHERE present = 1;"
     "CREATE INDEX item_title ON item (title_folded, id) WHERE present = 1;"
     "CREATE INDEX item_topic ON item (topic_folded, id) WHERE present = 1;"

@@ -60,6 +60,8 @@
     X(SQL_DUE_PAGE, "SELECT id FROM (SELECT id FROM item INDEXED BY item_due"                      \
                     " WHERE threshold IS NOT NULL AND stock <= threshold AND due_ms <= ?1"         \
                     " ORDER BY due_ms, id LIMIT ?2) ORDER BY id")                                  \
+    X(SQL_ITEM_CHANGES, "SELECT " SQL_ITEM_COLUMNS " FROM item INDEXED BY item_version"            \
+                        " WHERE version > ?1 ORDER BY version, id")                                \
     X(SQL_AUDIT_PAGE, "SELECT id, present, initial, moved, sold, stock FROM item WHERE id > ?1"    \
                       " ORDER BY id LIMIT ?2")                                                     \
                                                                                                    \

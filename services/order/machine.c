@@ -82,12 +82,12 @@ static void *machine_apply(void *arg, const struct replica_entry *entry)
                   LOG_UINT("log_index", entry->index), LOG_TEXT("error", err_type(code)));
         _exit(FATAL_EXIT_STATUS);
     }
+    orders_enter(self->orders, entry->index);
     outcome = machine_run(self, &command, entry, &result->number);
     result->made = outcome == ORDERS_MADE;
     if (command.kind == COMMAND_ORDER && outcome == ORDERS_REFUSED)
         result->code = ERR_KEY_REUSED;
     order_command_close(&command);
-    orders_set_applied(self->orders, entry->index);
     return result;
 }
 

@@ -9,6 +9,7 @@
 #include "broker/bus/err.h"
 #include "services/order/conductor.h"
 #include "services/order/render.h"
+#include "services/replica/changes.h"
 #include "services/replica/fields.h"
 #include "services/replica/page.h"
 
@@ -185,6 +186,32 @@ static void service_status(void *arg, json_t *status)
     json_object_update_new(status, more);
 }
 
+static bool changes_take_order(void *arg, const struct order *order)
+{
+    struct changes_page *page = arg;
+    json_t *object = render_order(order);
+    size_t bytes = json_dumpb(object, NULL, 0, JSON_COMPACT);
+    enum changes_room room = changes_page_room(page, order->version, bytes);
+
+    if (room == CHANGES_WHOLE)
+        json_incref(object);
+    if (room != CHANGES_FULL)
+        changes_page_add(page, order->version,
+                         json_pack("{s:I, s:I, s:o}", "version", (json_int_t)order->version,
+                                   "number", (json_int_t)order->number, "order",
+                                   room == CHANGES_WHOLE ? object : json_null()),
+                         bytes);
+    json_decref(object);
+    return room != CHANGES_FULL;
+}
+
+static void service_changes(void *arg, struct changes_page *page)
+{
+    struct service *self = arg;
+
+    orders_changes(self->machine.orders, page->since, changes_take_order, page);
+}
+
 static void service_close(void *arg)
 {
     struct service *self = arg;
@@ -202,5 +229,6 @@ const struct node_service order_service = {
     .operation_count = sizeof operations / sizeof operations[0],
     .open = service_open,
     .status = service_status,
+    .changes = service_changes,
     .close = service_close,
 };

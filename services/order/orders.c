@@ -20,7 +20,7 @@
 #include "services/replica/state_file.h"
 
 /* Of the schema below, and of what its rows mean. */
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
 static const char settings[] = "PRAGMA journal_mode = WAL;"
                                "PRAGMA synchronous = OFF;"
@@ -35,7 +35,8 @@ static const char schema[] =
     "  number INTEGER PRIMARY KEY, state INTEGER NOT NULL, key TEXT NOT NULL UNIQUE,"
     "  stamp INTEGER NOT NULL, content BLOB NOT NULL, granted BLOB NOT NULL,"
     "  created_ms INTEGER NOT NULL, cancel_key TEXT UNIQUE, cancel_stamp INTEGER NOT NULL,"
-    "  cancelled_ms INTEGER NOT NULL);"
+    "  cancelled_ms INTEGER NOT NULL, version INTEGER NOT NULL);"
+    "CREATE INDEX changed ON orders (version);"
     "CREATE INDEX cancelling ON orders (number) WHERE state = 1;"
     "CREATE TABLE sold (id INTEGER PRIMARY KEY, quantity INTEGER NOT NULL);";
 
@@ -53,22 +54,24 @@ enum statement {
     BY_CANCEL_KEY,
     PAGE,
     CANCELLING,
+    CHANGES,
     SOLD,
     STATEMENTS
 };
 
 #define COLUMNS                                                                                    \
     "number, state, key, stamp, content, granted, created_ms, cancel_key, cancel_stamp, "          \
-    "cancelled_ms"
+    "cancelled_ms, version"
 
 static const char *const statement_sql[STATEMENTS] = {
     [BEGIN] = "BEGIN",
     [COMMIT] = "COMMIT",
     [COUNTERS] = "SELECT applied, last_number, active FROM counters",
     [COUNT] = "UPDATE counters SET applied = ?, last_number = ?, active = ?",
-    [INSERT] = "INSERT INTO orders (" COLUMNS ") VALUES (?, 0, ?, ?, ?, ?, ?, NULL, 0, 0)",
-    [CANCEL] = "UPDATE orders SET state = 1, cancel_key = ?2, cancel_stamp = ?3 WHERE number = ?1",
-    [CONCLUDE] = "UPDATE orders SET state = 2, cancelled_ms = ?2 WHERE number = ?1",
+    [INSERT] = "INSERT INTO orders (" COLUMNS ") VALUES (?, 0, ?, ?, ?, ?, ?, NULL, 0, 0, ?)",
+    [CANCEL] = "UPDATE orders SET state = 1, cancel_key = ?2, cancel_stamp = ?3, version = ?4"
+               " WHERE number = ?1",
+    [CONCLUDE] = "UPDATE orders SET state = 2, cancelled_ms = ?2, version = ?3 WHERE number = ?1",
     [SELL] = "INSERT INTO sold VALUES (?1, ?2)"
              " ON CONFLICT (id) DO UPDATE SET quantity = quantity + excluded.quantity",
     [BY_NUMBER] = "SELECT " COLUMNS " FROM orders WHERE number = ?",
@@ -76,6 +79,8 @@ static const char *const statement_sql[STATEMENTS] = {
     [BY_CANCEL_KEY] = "SELECT number FROM orders WHERE cancel_key = ?",
     [PAGE] = "SELECT " COLUMNS " FROM orders WHERE number < ? ORDER BY number DESC",
     [CANCELLING] = "SELECT " COLUMNS " FROM orders WHERE state = 1 ORDER BY number",
+    [CHANGES] = "SELECT " COLUMNS " FROM orders INDEXED BY changed WHERE version > ?"
+                " ORDER BY version, number",
     [SOLD] = "SELECT id, quantity FROM sold WHERE id > ? AND quantity <> 0 ORDER BY id",
 };
 
@@ -84,7 +89,7 @@ struct orders {
     struct log *log;
     sqlite3_stmt *statements[STATEMENTS];
     struct digest *digest;
-    uint64_t applied;     /* log index of the last applied entry */
+    uint64_t applied;     /* log index of the last entry that was entered */
     uint64_t last_number; /* O1 */
     uint64_t active;      /* orders in state active */
 };
@@ -257,7 +262,7 @@ void orders_commit(struct orders *self)
     orders_run(self, COMMIT);
 }
 
-void orders_set_applied(struct orders *self, uint64_t index)
+void orders_enter(struct orders *self, uint64_t index)
 {
     assert(index > self->applied);
     self->applied = index;
@@ -307,6 +312,7 @@ static void orders_insert(struct orders *self, const char *key, int64_t stamp, c
     orders_bind_blob(self, INSERT, 4, content, content_size);
     orders_bind_blob(self, INSERT, 5, grant, grant_size);
     orders_bind_number(self, INSERT, 6, wall_ms);
+    orders_bind_number(self, INSERT, 7, (int64_t)self->applied);
     orders_run(self, INSERT);
 }
 
@@ -336,6 +342,7 @@ static void orders_set_cancel(struct orders *self, uint64_t number, const char *
     orders_bind_number(self, CANCEL, 1, (int64_t)number);
     orders_bind_text(self, CANCEL, 2, key);
     orders_bind_number(self, CANCEL, 3, stamp);
+    orders_bind_number(self, CANCEL, 4, (int64_t)self->applied);
     orders_run(self, CANCEL);
 }
 
@@ -399,6 +406,7 @@ enum orders_outcome orders_conclude(struct orders *self, uint64_t number, int64_
         return state == ORDER_CANCELLED ? ORDERS_KNOWN : ORDERS_REFUSED;
     orders_bind_number(self, CONCLUDE, 1, (int64_t)number);
     orders_bind_number(self, CONCLUDE, 2, wall_ms);
+    orders_bind_number(self, CONCLUDE, 3, (int64_t)self->applied);
     orders_run(self, CONCLUDE);
     return ORDERS_MADE;
 }
@@ -431,6 +439,7 @@ static void order_read(struct order *self, sqlite3_stmt *row)
         .cancel_key = column_text(row, 7),
         .cancel_stamp = sqlite3_column_int64(row, 8),
         .cancelled_ms = sqlite3_column_int64(row, 9),
+        .version = (uint64_t)sqlite3_column_int64(row, 10),
     };
     self->content = column_blob(row, 4, &self->content_size);
     self->grant = column_blob(row, 5, &self->grant_size);
@@ -497,6 +506,12 @@ void orders_page(struct orders *self, uint64_t before, orders_visit_fn *visit, v
 void orders_cancelling(struct orders *self, orders_visit_fn *visit, void *arg)
 {
     orders_visit(self, CANCELLING, visit, arg);
+}
+
+void orders_changes(struct orders *self, uint64_t since, orders_visit_fn *visit, void *arg)
+{
+    orders_bind_number(self, CHANGES, 1, since > INT64_MAX ? INT64_MAX : (int64_t)since);
+    orders_visit(self, CHANGES, visit, arg);
 }
 
 void orders_sold(struct orders *self, int64_t after, orders_sold_fn *visit, void *arg)

@@ -35,6 +35,7 @@ enum order_state { ORDER_ACTIVE, ORDER_CANCELLING, ORDER_CANCELLED };
 /* An order as the tables have it. Close it after use. */
 struct order {
     uint64_t number;
+    uint64_t version; /* log index of its last change */
     enum order_state state;
     char *key;        /* the buy's */
     int64_t stamp;    /* the buy's */
@@ -63,12 +64,12 @@ void orders_close(struct orders **self_p);
 void orders_begin(struct orders *self);
 void orders_commit(struct orders *self);
 
-/* The entry of that log index has been applied. Rises. */
-void orders_set_applied(struct orders *self, uint64_t index);
-/* The last one, 0 when the tables are empty. */
+/* The entry of that log index is applied: what changes from here on gets it as its version. Rises. */
+void orders_enter(struct orders *self, uint64_t index);
 /* The digest of all that the entries made (digest.h), also within a batch; equal wherever the same
  * entries were applied. */
 uint64_t orders_digest(const struct orders *self);
+/* The index of the last entry that was entered, 0 when the tables are empty. */
 uint64_t orders_applied(const struct orders *self);
 
 enum orders_outcome {
@@ -106,6 +107,9 @@ typedef bool orders_visit_fn(void *arg, const struct order *order);
 void orders_page(struct orders *self, uint64_t before, orders_visit_fn *visit, void *arg);
 /* Orders that are cancelling, oldest first. */
 void orders_cancelling(struct orders *self, orders_visit_fn *visit, void *arg);
+
+/* Orders with versions above @since, by version. */
+void orders_changes(struct orders *self, uint64_t since, orders_visit_fn *visit, void *arg);
 
 typedef bool orders_sold_fn(void *arg, int64_t id, int64_t quantity);
 /* What active orders hold of each item, with ids above @after, by id. */

@@ -22,6 +22,7 @@
 #include "broker/bus/log.h"
 #include "broker/bus/metrics.h"
 #include "broker/bus/worker.h"
+#include "services/replica/changes.h"
 #include "services/replica/replica.h"
 
 struct node;
@@ -56,6 +57,9 @@ struct node_service {
     /* The operation "audit" of node.NAME: count again what must add up in the tables here, as they
      * are, whoever leads. NULL: nothing must. Called as an operation's run(). */
     void (*audit)(void *arg, struct node_call *call, json_t *request);
+    /* Fill a page of the stream of changes with the rows here whose version is above page->since, by
+     * version: changes.h. */
+    void (*changes)(void *arg, struct changes_page *page);
     /* Destroy it, and answer or refuse the calls that it still holds. The replica is closed by
      * then, its callbacks have run, and node_replica() is NULL. */
     void (*close)(void *arg);

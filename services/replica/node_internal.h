@@ -1,6 +1,7 @@
 /* What the parts of a node know of each other: node.c (life), node_port.c (the services that it is
  * registered for), node_stop.c (from the signal to the end), node_call.c (requests and answers),
- * node_members.c (the operations on the group of every service), node_own.c (those of node.NAME).
+ * node_members.c (the operations on the group of every service), node_own.c (those of node.NAME),
+ * node_changes.c (the stream of changes: what was missed, and what is published).
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_REPLICA_NODE_INTERNAL_H
@@ -102,6 +103,9 @@ void node_members_moved(struct node *self);
 void node_members_on_move_end(void *arg);
 /* What a member is: id, name, role. */
 json_t *node_member_json(const struct member *member);
+
+/* The operation "changes" of node.NAME: what changed since an index, as this replica has it. */
+void node_changes_answer(void *arg, struct node_call *call, json_t *request);
 
 /* The operations of node.NAME. */
 extern const struct node_operation node_own_operations[];

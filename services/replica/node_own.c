@@ -138,6 +138,7 @@ const struct node_operation node_own_operations[] = {
     {.name = "metrics", .kind = NODE_READ, .run = node_own_metrics},
     {.name = "digest", .kind = NODE_READ, .run = node_own_digest},
     {.name = "audit", .kind = NODE_READ, .run = node_own_audit},
+    {.name = "changes", .kind = NODE_READ, .run = node_changes_answer},
     {.name = "ping", .kind = NODE_READ, .run = node_own_ping},
 };
 const size_t node_own_operation_count = sizeof node_own_operations / sizeof node_own_operations[0];

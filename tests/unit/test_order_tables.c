@@ -356,6 +356,56 @@ static void test_lists_go_by_number(void **state)
     assert_string_equal(text, "2 4 ");
 }
 
+/* ---- The stream of changes ------------------------------------------------------- */
+
+/* Versions and numbers as text: "VERSION:NUMBER " of each. */
+struct listing {
+    char text[256];
+    size_t max; /* orders */
+    size_t count;
+};
+
+static bool listing_visit(void *arg, const struct order *order)
+{
+    struct listing *self = arg;
+    size_t size = strlen(self->text);
+
+    snprintf(self->text + size, sizeof self->text - size, "%d:%d ", (int)order->version,
+             (int)order->number);
+    return ++self->count < self->max;
+}
+
+static void expect_changes(struct fixture *self, uint64_t since, size_t max, const char *expected)
+{
+    struct listing listing = {.max = max};
+
+    orders_changes(self->machine.orders, since, listing_visit, &listing);
+    assert_string_equal(listing.text, expected);
+}
+
+/* An order stands at the index of its last change; what changes none leaves no trace. */
+static void test_an_order_comes_by_its_last_change(void **state)
+{
+    struct fixture *self = *state;
+
+    apply_order(self, "one", 7, 2);
+    apply_order(self, "two", 7, 2);
+    apply_order(self, "one", 7, 2); /* known */
+    apply_order(self, "three", 7, 2);
+    expect_changes(self, 0, 9, "1:1 2:2 4:3 ");
+    apply_cancelling(self, 1, "cancel", 1);
+    expect_changes(self, 2, 9, "4:3 5:1 ");
+    apply_cancelled(self, 1);
+    apply_cancelled(self, 1); /* it is */
+    expect_changes(self, 0, 9, "2:2 4:3 6:1 ");
+    expect_changes(self, 6, 9, "");
+    expect_changes(self, UINT64_MAX, 9, "");
+    expect_changes(self, 0, 2, "2:2 4:3 ");
+    machine_close(&self->machine);
+    open_machine(self);
+    expect_changes(self, 2, 9, "4:3 6:1 ");
+}
+
 /* ---- Life ------------------------------------------------------------------------ */
 
 /* What was committed is there when the file is opened again, with its index and counters. */
@@ -572,6 +622,7 @@ int main(void)
         T(test_a_file_that_cannot_be_opened_is_named),
         T(test_leadership_is_passed_on),
         T(test_apply_is_deterministic),
+        T(test_an_order_comes_by_its_last_change),
         T(test_an_order_is_rendered_as_it_is_and_as_it_was_made),
     };
 
