@@ -153,8 +153,9 @@ static void replica_take_lead(struct replica *self)
 
 /* ---- The turn ------------------------------------------------------------------------------ */
 
-/* What is due next, and whether there is more to be done at once. */
-static void replica_set_alarms(struct replica *self)
+/* What is due next, and whether there is more to be done at once. @submitted: callbacks have done so
+ * since what waited was handed on. What had no room then waits for an event that makes room. */
+static void replica_set_alarms(struct replica *self, bool submitted)
 {
     int64_t at_ms = consensus_deadline_ms(self->consensus);
 
@@ -166,7 +167,7 @@ static void replica_set_alarms(struct replica *self)
         alarm_set(self->timer, at_ms);
     self->timer_ms = at_ms;
     if (self->applied_index < replica_appliable(self) || self->asked.first != NULL ||
-        self->change.kind != REPLICA_CHANGE_NONE)
+        self->change.kind != REPLICA_CHANGE_NONE || submitted)
         alarm_set(self->more, 0);
 }
 
@@ -187,9 +188,10 @@ void replica_turn(struct replica *self)
     replica_serve_reads(self);
     replica_change_members(self);
     replica_submit_waiting(self);
+    const size_t left = self->waiting.count;
     replica_ask_reads(self);
     replica_serve_reads(self);
-    replica_set_alarms(self);
+    replica_set_alarms(self, self->waiting.count > left);
     replica_series_update(self);
     self->turning = false;
     metric_observe(self->series.turn_seconds, (double)(clock_us() - begin_us) / 1e6);

@@ -50,7 +50,8 @@ struct fixture {
     size_t refusals;          /* definite */
     replica_index last_index; /* of the last OK */
     size_t disorder;          /* OKs whose index was not above the one before */
-    bool chain;               /* submit again from the callback */
+    bool chain;               /* submit again from the callback, of a command or a read */
+    size_t looks;             /* at a condition that is only met by time */
 };
 
 /* ---- Helpers ------------------------------------------------------------------------------- */
@@ -131,6 +132,16 @@ static int reopen(struct fixture *self)
     return replica_open(self->loop, &self->options, &machine, &self->replica, &self->error);
 }
 
+static void on_done(void *arg, int code, void *result, replica_index index);
+
+static void submit_again(struct fixture *self)
+{
+    if (!self->chain)
+        return;
+    self->chain = false;
+    assert_int_equal(replica_submit(self->replica, "chained", 7, on_done, self), 0);
+}
+
 static void on_done(void *arg, int code, void *result, replica_index index)
 {
     struct fixture *self = arg;
@@ -146,10 +157,7 @@ static void on_done(void *arg, int code, void *result, replica_index index)
     self->unknowns += code == ERR_UNKNOWN;
     self->refusals += code == ERR_NOT_LEADER;
     free(result);
-    if (self->chain) {
-        self->chain = false;
-        assert_int_equal(replica_submit(self->replica, "chained", 7, on_done, self), 0);
-    }
+    submit_again(self);
 }
 
 static int submit(struct fixture *self, const char *command)
@@ -227,6 +235,22 @@ static bool syncs_are(struct fixture *self, size_t number)
 static double metric_of(struct fixture *self, const char *name)
 {
     return metric_value(metrics_counter(self->metrics, name, NULL, ""));
+}
+
+/* How often it has carried on with what there was to carry on with. */
+static double turns_of(struct fixture *self)
+{
+    struct bytes_writer text = {0};
+    double turns = 0;
+
+    metrics_write(self->metrics, &text);
+    bytes_put_u8(&text, 0);
+    const char *line =
+        strstr((const char *)text.data, "\npygmy_replica_turn_duration_seconds_count ");
+    assert_non_null(line);
+    assert_int_equal(sscanf(line, "%*s %lf", &turns), 1);
+    bytes_writer_close(&text);
+    return turns;
 }
 
 static void assert_refused(struct fixture *self, int code, const char *words)
@@ -423,6 +447,7 @@ static void on_read(void *arg, int code)
     struct fixture *self = arg;
     assert_int_equal(code, OK);
     self->calls++;
+    submit_again(self);
 }
 
 static int ask(struct fixture *self)
@@ -442,6 +467,57 @@ static void test_a_read_runs_with_its_batch(void **state)
     replica_flush(self->replica);
     assert_int_equal(self->calls, 1);
     assert_int_equal(replica_pending(self->replica), 0);
+}
+
+/* Start it with no heartbeat or other beat of its own for longer than any test takes. */
+static void start_without_a_beat(struct fixture *self)
+{
+    self->options.election_ms = 10 * DEADLINE_MS;
+    self->options.heartbeat_ms = 2 * DEADLINE_MS;
+    start(self);
+}
+
+/* So may a read's, which comes when those that waited have been submitted already, and no event
+ * follows that would carry the command on. */
+static void test_the_callback_of_a_read_may_submit(void **state)
+{
+    struct fixture *self = *state;
+
+    start_without_a_beat(self);
+    self->chain = true;
+    assert_int_equal(ask(self), 0);
+    replica_flush(self->replica);
+    run_calls(self, 2);
+    assert_int_equal(toy_machine_count_of(self->machine, "chained"), 1);
+}
+
+static bool looks_are(struct fixture *self, size_t number)
+{
+    return ++self->looks >= number;
+}
+
+/* Where there is no room for such a command, it is not tried again and again: the disk's word is
+ * waited for. */
+static void test_what_has_no_room_waits_for_it(void **state)
+{
+    struct fixture *self = *state;
+
+    start_without_a_beat(self);
+    fault_vfs_hold(self->vfs, true);
+    for (int number = 1; number <= DISK_BATCH_COUNT_MAX; number++) {
+        submit_numbers(self, number, number);
+        replica_flush(self->replica);
+    }
+    self->chain = true;
+    assert_int_equal(ask(self), 0);
+    replica_flush(self->replica);
+    assert_int_equal(self->calls, 1);
+    double turns = turns_of(self);
+    run_until(self, looks_are, 20); /* one in a turn of the loop, and in a millisecond */
+    assert_true(turns_of(self) <= turns + 1);
+    fault_vfs_hold(self->vfs, false);
+    run_calls(self, 1 + DISK_BATCH_COUNT_MAX + 1);
+    assert_int_equal(toy_machine_count_of(self->machine, "chained"), 1);
 }
 
 /* Reads are bounded in number: one more is refused, and the others run. */
@@ -802,6 +878,8 @@ int main(int argc, char **argv)
         TEST(test_slow_commands_leave_room_for_the_loop),
         TEST(test_a_callback_may_submit),
         TEST(test_a_read_runs_with_its_batch),
+        TEST(test_the_callback_of_a_read_may_submit),
+        TEST(test_what_has_no_room_waits_for_it),
         TEST(test_reads_are_bounded),
         TEST(test_a_restart_replays_the_log),
         TEST(test_a_changed_state_is_not_believed),
