@@ -133,6 +133,10 @@ class Cluster:
     def port_base(self):
         return self.ports.base
 
+    def address(self, name):  # pylint: disable=unused-argument; a store on many hosts overrides it
+        """Where a process is reached."""
+        return "127.0.0.1"
+
     @property
     def config(self):
         return os.path.join(self.dir, "cluster.conf")
@@ -208,7 +212,7 @@ class Cluster:
             body = json.dumps(body)
             headers.setdefault("Content-Type", "application/json")
         connection = http.client.HTTPConnection(
-            "127.0.0.1", self.port_base + bridge - 1, timeout=timeout
+            self.address(f"bridge-{bridge}"), self.port_base + bridge - 1, timeout=timeout
         )
         try:
             connection.request(method, path, body, headers)

@@ -35,16 +35,17 @@ class HttpWay:
 
     def __init__(self, cluster, bridges=1, begin=0):
         """@begin: which of the bridges is the first to be asked, counted from 0."""
-        self.ports = [http_port(cluster, 1 + (begin + i) % bridges) for i in range(bridges)]
-        self.buyer = HttpBuyer(self.ports[0])
+        numbers = [1 + (begin + i) % bridges for i in range(bridges)]
+        self.places = [(http_port(cluster, i), cluster.address(f"bridge-{i}")) for i in numbers]
+        self.buyer = HttpBuyer(*self.places[0])
         self.token = {"Authorization": f"Bearer {cluster.admin_token}"}
 
     def ask(self, method, path, body=None, headers=None):
         try:
             status, body, headers = self.buyer.call(method, path, body, headers, CALL_SECONDS)
         except Unknown:
-            self.ports.append(self.ports.pop(0))
-            self.buyer = HttpBuyer(self.ports[0])
+            self.places.append(self.places.pop(0))
+            self.buyer = HttpBuyer(*self.places[0])
             raise
         if status >= 400:
             return False, body
@@ -227,20 +228,6 @@ class Customer(threading.Thread):
         if op == "lookup":
             return True
         if end is not None:
-            return self.rng.random() >= REPEAT
-        return self.patience_s is None and self.rng.random() < GIVE_UP
-
-    def goes_on(self, known, began):
-        """Whether there may be one more attempt."""
-        if self.patience_s is None or known:
-            return not self.stopping.is_set()
-        return time.monotonic() - began < self.patience_s
-
-    def is_enough(self, op, known):
-        """Whether there is no need for one more attempt."""
-        if op == "lookup":
-            return True
-        if known:
             return self.rng.random() >= REPEAT
         return self.patience_s is None and self.rng.random() < GIVE_UP
 

@@ -18,7 +18,7 @@ def http_port(cluster, bridge=1):
 
 
 def bus_endpoint(cluster, broker=1):
-    return f"tcp://127.0.0.1:{cluster.port_base + 9 + broker}"
+    return f"tcp://{cluster.address(f'broker-{broker}')}:{cluster.port_base + 9 + broker}"
 
 
 def add_item(cluster, item, **fields):
@@ -49,8 +49,8 @@ def assert_conserved(cluster, sold):
 class HttpBuyer:
     """A customer with a connection of its own to a bridge."""
 
-    def __init__(self, port):
-        self.port = port
+    def __init__(self, port, address="127.0.0.1"):
+        self.port, self.address = port, address
         self.connection = None
 
     def call(self, method, path, body=None, headers=None, timeout=15.0):
@@ -58,7 +58,7 @@ class HttpBuyer:
         whether the request was worked on can't be told then."""
         try:
             if self.connection is None:
-                self.connection = http.client.HTTPConnection("127.0.0.1", self.port,
+                self.connection = http.client.HTTPConnection(self.address, self.port,
                                                              timeout=timeout)
             headers = dict(headers or {})
             data = None

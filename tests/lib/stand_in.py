@@ -70,8 +70,8 @@ def main():
             pass
 
     with open(os.path.join(folder, "cluster.conf"), encoding="utf-8") as file:
-        port = re.search(name + r"\s+http = 127.0.0.1:(\d+)", file.read()).group(1)
-    http.server.ThreadingHTTPServer(("127.0.0.1", int(port)), Handler).serve_forever()
+        address, port = re.search(name + r"\s+http = ([0-9.]+):(\d+)", file.read()).groups()
+    http.server.ThreadingHTTPServer((address, int(port)), Handler).serve_forever()
 
 
 main()

@@ -1,10 +1,11 @@
-"""scripts/chaos: a short run of it, and the forwarders that it cuts replicas off with.
+"""scripts/chaos: a short run of each kind, and the forwarders that it cuts replicas off with.
 
-PYGMY_SEED says what the run does (default: always the same), PYGMY_CHAOS_S how long (15).
+PYGMY_SEED says what the runs do (default: always the same), PYGMY_CHAOS_S how long each is (8).
 
 SPDX-License-Identifier: Apache-2.0
 """
 
+import glob
 import os
 import socket
 import subprocess
@@ -13,11 +14,12 @@ import sys
 import pytest
 
 from cluster import ROOT, PortBlock, wait_until
+from network import Network
 from proxy import Proxy, owner_of, socket_inode
 
 CHAOS = os.path.join(ROOT, "scripts", "chaos")
 SEED = os.environ.get("PYGMY_SEED", "5")
-SECONDS = os.environ.get("PYGMY_CHAOS_S", "15")
+SECONDS = os.environ.get("PYGMY_CHAOS_S", "8")
 # Long enough that something that passes a blocked pair would have come.
 SILENCE_S = 0.3
 
@@ -174,20 +176,58 @@ def chaos(*flags, timeout=60):
     return child.returncode, text
 
 
+@pytest.fixture(name="namespaces")
+def namespaces_fixture():
+    """For tests that can't do without."""
+    try:
+        Network(["one"]).close()
+    except OSError as problem:
+        pytest.skip(f"no network namespaces here: {problem}")
+
+
 def test_wrong_flags_are_told(tmp_path):
     (tmp_path / "something").touch()
-    for flags in (["--seconds", "0"], ["--seconds", "soon"], ["--port-base", "0"], ["--sed", "1"], ["--seed", "2-1"],
-                  ["--dir", str(tmp_path)]):
+    for flags in (["--seconds", "0"], ["--seconds", "soon"], ["--port-base", "0"], ["--sed", "1"],
+                  ["--seed", "2-1"], ["--dir", str(tmp_path)], ["--net", "cables"]):
         assert chaos(*flags)[0] == 2, flags
     assert "usage: scripts/chaos" in chaos("--help")[1]
+
+
+def assert_clean(net, folder):
+    status, text = chaos("--seed", SEED, "--seconds", SECONDS, "--net", net, "--dir", str(folder),
+                         timeout=100 + 2 * float(SECONDS))
+    print(text)
+    assert status == 0
+    assert text.startswith(f"seed {SEED}, partitions by {net}, ")
+    assert text.endswith(f"verdict of seed {SEED}, partitions by {net}: clean\n")
+    assert not folder.exists()
 
 
 @pytest.mark.alone
 @pytest.mark.limit_s(120 + 2 * float(SECONDS))
 def test_a_store_under_fire_keeps_every_promise(tmp_path):
-    status, text = chaos("--seed", SEED, "--seconds", SECONDS, "--dir", str(tmp_path / "store"),
-                         timeout=100 + 2 * float(SECONDS))
-    print(text)
-    assert status == 0
-    assert text.endswith(f"verdict of seed {SEED}: clean\n")
-    assert not (tmp_path / "store").exists()
+    assert_clean("proxies", tmp_path / "store")
+
+
+@pytest.mark.alone
+@pytest.mark.limit_s(120 + 2 * float(SECONDS))
+def test_so_does_one_whose_processes_lose_each_other(tmp_path, namespaces):
+    del namespaces
+    assert_clean("namespaces", tmp_path / "store")
+
+
+@pytest.mark.alone
+def test_a_run_that_is_ended_leaves_no_process_behind(tmp_path, namespaces):
+    del namespaces
+    with subprocess.Popen([CHAOS, "--net", "namespaces", "--dir", str(tmp_path / "store")],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True) as child:
+        try:
+            faults = tmp_path / "store" / "faults.log"
+            wait_until(lambda: faults.exists() and faults.read_text(), 60, "a fault has begun")
+        finally:
+            child.terminate()
+            print(child.communicate()[0])
+    assert child.returncode == 1
+    assert not glob.glob(str(tmp_path / "store" / "*.pid"))
+    assert not (tmp_path / "store" / "supervisor.lock").exists()

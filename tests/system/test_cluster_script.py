@@ -502,6 +502,39 @@ def test_a_founding_that_fails_says_why_and_is_gone_on_with(make):
     assert os.path.exists(store.path("founded"))
 
 
+def test_a_process_is_started_where_the_file_hosts_says(make):
+    """At each start, at its founding too, and as the process itself."""
+    store = make(up=False)
+    wrap = f"""sh -c 'echo "$$ $*" >>{store.path("wrapped")}; exec "$@"' wrap"""
+    with open(store.path("hosts"), "w", encoding="utf-8") as file:
+        file.write(f"# name, address, what starts it\n"
+                   f"bridge-1 127.0.0.2\n"
+                   f"catalog-1 127.0.0.3 {wrap}\n")
+    store.up()
+    wait_until(lambda: all_have_begun(store))
+    config = store.read("cluster.conf")
+    assert f"http = 127.0.0.2:{store.port_base}\n" in config
+    assert config.count("127.0.0.3:") == 2 and "catalog-1 tcp://127.0.0.3:" in store.read("founded")
+    first = store.pid("catalog-1")
+    store.kill("catalog-1")
+    wait_until(lambda: len(starts(store, "catalog-1")) == 2)
+    wrapped = [line.split() for line in store.read("wrapped").splitlines()]
+    assert "--found" in wrapped[0]
+    assert [int(words[0]) for words in wrapped[1:]] == [first, store.pid("catalog-1")]
+    assert {words[1] for words in wrapped} == {os.path.join(store.env["PYGMY_BUILD"],
+                                                            "pygmy-catalog")}
+
+
+def test_a_wrong_line_in_the_file_hosts_is_told(make):
+    store = make(up=False)
+    for line in ("bridge-1\n", "bridge-1 127.0.0.1 'sh\n"):
+        with open(store.path("hosts"), "w", encoding="utf-8") as file:
+            file.write(line)
+        result = store.script("up", "--detach")
+        assert result.code == 1 and "a line is NAME ADDRESS [COMMAND...]" in result.stderr
+    assert nothing_is_left(store)
+
+
 def test_a_founded_store_does_not_move_to_other_ports(make):
     store = make()
     store.down()
