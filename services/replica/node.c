@@ -107,6 +107,7 @@ static struct replica_options node_replica_options(struct node *self)
         .log = self->log,
         .metrics = self->metrics,
         .on_lead = node_on_lead,
+        .on_news = node_feed_look,
         .arg = self,
     };
 }
@@ -202,6 +203,7 @@ static void node_close(struct node *self)
     if (self->object != NULL)
         self->service->close(self->object);
     node_ports_close(self);
+    node_feed_close(self);
     alarm_destroy(&self->stop);
     alarm_destroy(&self->move_end);
     zloop_destroy(&self->loop);
@@ -240,6 +242,7 @@ static int node_run(struct node *self, bool found)
     self->move_end = alarm_new(self->loop, node_members_on_move_end, self);
     node_init_tables(self);
     node_ports_init(self);
+    node_feed_init(self);
     int result = found ? node_found(self, &error) : node_serve(self, &error);
     if (result != 0)
         log_write(self->log, LOG_LEVEL_ERROR, found ? "can't be founded" : "can't start",

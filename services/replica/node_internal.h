@@ -39,6 +39,15 @@ struct node_port {
     struct bus_worker *worker;     /* NULL: not registered now */
 };
 
+/* What is published of the stream of changes. */
+struct node_feed {
+    struct changes_feed changes;
+    struct alarm *alarm; /* for the next message */
+    int64_t due_ms;      /* what it is set to; INT64_MAX: it is off, or late and of no use */
+    struct metric *messages;
+    struct metric *rows;
+};
+
 /* From the first signal on. */
 enum node_stage {
     NODE_UP,
@@ -58,6 +67,7 @@ struct node {
     zloop_t *loop;
     void *object;              /* the service's */
     struct digest_marks marks; /* of the service's machine, if it has a digest */
+    struct node_feed feed;
     struct replica *replica;
     struct node_table table;   /* the service's operations */
     struct node_table members; /* those on its group */
@@ -106,6 +116,11 @@ json_t *node_member_json(const struct member *member);
 
 /* The operation "changes" of node.NAME: what changed since an index, as this replica has it. */
 void node_changes_answer(void *arg, struct node_call *call, json_t *request);
+
+void node_feed_init(struct node *self);
+void node_feed_close(struct node *self);
+/* Something has changed that decides what is published, and when (replica_options.on_news). */
+void node_feed_look(void *arg);
 
 /* The operations of node.NAME. */
 extern const struct node_operation node_own_operations[];

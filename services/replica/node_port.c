@@ -117,6 +117,7 @@ void node_on_lead(void *arg, bool leader, replica_term term)
     if (!leader)
         node_members_moved(arg);
     node_ports_look(arg);
+    node_feed_look(arg);
 }
 
 static void node_port_init(struct node *self, enum node_port_kind kind,

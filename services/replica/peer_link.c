@@ -19,6 +19,9 @@
 /* The topic, and a message. */
 #define LINK_FRAME_BYTES_MAX (PEER_TOPIC_BYTES + PEER_BYTES_MAX)
 
+/* A bit for each number of bytes of it. */
+#define FEED_TOPIC_BYTES_MAX 63
+
 /* The series of the registry; each NULL without one. */
 struct link_metrics {
     struct metric *sent;
@@ -41,10 +44,18 @@ struct peer {
     bool gone;                    /* forgotten while its messages were being taken */
 };
 
+/* The way to a broker's relay. */
+struct feed {
+    struct peer_link *link;
+    struct steady_socket *socket; /* XPUB */
+    uint64_t wanted; /* bit N: there is a subscription to the first N bytes of the stream's topic */
+};
+
 struct peer_link {
     zloop_t *loop; /* not owned */
     void (*on_message)(void *arg, struct peer_message *message);
     void (*on_turn)(void *arg);
+    void (*on_subscribers)(void *arg); /* or NULL */
     void *arg;
     char *group;
     uint8_t uuid[PEER_UUID_BYTES];
@@ -52,8 +63,11 @@ struct peer_link {
     uint64_t start_id;
     uint8_t topic[PEER_TOPIC_BYTES]; /* of what is for this replica */
     zsock_t *publisher;              /* PUB, bound: to the members */
-    struct steady_socket **feed;     /* PUB, one connected to each relay */
+    struct feed *feeds;              /* one to each relay */
     size_t feed_count;
+    uint8_t feed_topic[FEED_TOPIC_BYTES_MAX]; /* of the group's stream, with its NUL */
+    size_t feed_topic_size;
+    bool subscribed; /* as on_subscribers was told last */
     struct peer *peers[MEMBERS_MAX];
     size_t peer_count;
     struct peer *taking;        /* its messages are being taken; NULL: nobody's */
@@ -103,24 +117,42 @@ static int link_bind(struct peer_link *self, const char *endpoint)
     return zsock_bind(self->publisher, "%s", endpoint) < 0 ? -1 : 0;
 }
 
+static void link_tell_subscribers(struct peer_link *self)
+{
+    const bool subscribed = peer_link_has_subscribers(self);
+
+    if (subscribed == self->subscribed)
+        return;
+    self->subscribed = subscribed;
+    if (self->on_subscribers != NULL)
+        self->on_subscribers(self->arg);
+}
+
 /* What comes here are subscriptions that a relay let pass, and libzmq may wrap them: with a bound as
  * low as its own, one of the largest would cut the relay off for good. */
-static zsock_t *link_make_feed(void *arg)
+static zsock_t *feed_make_socket(void *arg)
 {
-    zsock_t *socket = link_socket(ZMQ_PUB, RELAY_MESSAGES_MAX, 2 * MESSAGE_BYTES_MAX);
-    (void)arg;
+    struct feed *self = arg;
+    zsock_t *socket = link_socket(ZMQ_XPUB, RELAY_MESSAGES_MAX, 2 * MESSAGE_BYTES_MAX);
+
+    self->wanted = 0;
+    link_tell_subscribers(self->link);
     /* What nobody is there to take is not kept for him who comes later. */
     zsock_set_immediate(socket, 1);
     return socket;
 }
 
+static int feed_take(zloop_t *loop, zsock_t *reader, void *arg);
+
 static int link_connect_relays(struct peer_link *self, const char *const *relays, size_t count)
 {
-    self->feed = alloc_zero((count + 1) * sizeof(struct steady_socket *));
+    self->feeds = alloc_zero((count + 1) * sizeof self->feeds[0]);
     for (; self->feed_count < count; self->feed_count++) {
-        self->feed[self->feed_count] =
-            steady_socket_new(self->loop, relays[self->feed_count], link_make_feed, NULL, self);
-        if (self->feed[self->feed_count] == NULL)
+        struct feed *feed = &self->feeds[self->feed_count];
+        feed->link = self;
+        feed->socket = steady_socket_new(self->loop, relays[self->feed_count], feed_make_socket,
+                                         feed_take, feed);
+        if (feed->socket == NULL)
             return -1;
     }
     return 0;
@@ -196,6 +228,15 @@ static bool uuid_parse(const char *text, uint8_t uuid[PEER_UUID_BYTES])
     return true;
 }
 
+static void link_name_feed(struct peer_link *self)
+{
+    const int size = snprintf((char *)self->feed_topic, sizeof self->feed_topic, "%s%s",
+                              FEED_TOPIC_CHANGES, self->group);
+
+    assert(size > 0 && (size_t)size < sizeof self->feed_topic);
+    self->feed_topic_size = (size_t)size + 1;
+}
+
 static int link_open(struct peer_link *self, const struct peer_link_options *options)
 {
     if (!uuid_parse(options->uuid, self->uuid)) {
@@ -213,11 +254,13 @@ struct peer_link *peer_link_new(zloop_t *loop, const struct peer_link_options *o
     self->loop = loop;
     self->on_message = options->on_message;
     self->on_turn = options->on_turn;
+    self->on_subscribers = options->on_subscribers;
     self->arg = options->arg;
     self->group = alloc_copy(options->group, strlen(options->group));
     self->id = options->id;
     self->start_id = options->start_id;
     peer_message_topic(self->group, self->id, self->topic);
+    link_name_feed(self);
     link_make_metrics(self, options->metrics);
     if (link_open(self, options) != 0) {
         const int reason = errno;
@@ -236,8 +279,8 @@ void peer_link_destroy(struct peer_link **self_p)
     for (size_t i = 0; i < self->peer_count; i++)
         peer_destroy(&self->peers[i]);
     for (size_t i = 0; i < self->feed_count; i++)
-        steady_socket_destroy(&self->feed[i]);
-    free(self->feed);
+        steady_socket_destroy(&self->feeds[i].socket);
+    free(self->feeds);
     zsock_destroy(&self->publisher);
     bytes_writer_close(&self->buffer);
     free(self->group);
@@ -386,25 +429,73 @@ void peer_link_send(struct peer_link *self, struct peer_message *message)
     peer_message_close(message);
 }
 
-static void feed_send(struct steady_socket *feed, struct message *message)
+/* ---- The feed ----------------------------------------------------------------------------------- */
+
+/* A subscription is one frame: 1 or 0 (no more), then the beginning of topics. Others than those that
+ * the stream's topic begins with are for somebody else. */
+static void feed_note(struct feed *self, const struct frame *frame)
 {
+    const struct peer_link *link = self->link;
+    const uint8_t *data = frame_data(frame);
+    const size_t size = frame_size(frame);
+
+    if (size == 0 || data[0] > 1 || size - 1 > link->feed_topic_size ||
+        memcmp(data + 1, link->feed_topic, size - 1) != 0)
+        return;
+    const uint64_t bit = UINT64_C(1) << (size - 1);
+    self->wanted = data[0] == 1 ? self->wanted | bit : self->wanted & ~bit;
+}
+
+static int feed_take(zloop_t *loop, zsock_t *reader, void *arg)
+{
+    struct feed *self = arg;
+    struct message frames;
+
+    (void)loop;
+    for (int i = 0; i < PEER_TURN_MAX; i++) {
+        const int code = message_receive(&frames, zsock_resolve(reader), NULL);
+        if (code != 0 && code != ERR_MALFORMED)
+            break;
+        if (code == 0 && frames.count == 1)
+            feed_note(self, &frames.frames[0]);
+        message_close(&frames);
+    }
+    link_tell_subscribers(self->link);
+    return 0;
+}
+
+bool peer_link_has_subscribers(const struct peer_link *self)
+{
+    for (size_t i = 0; i < self->feed_count; i++)
+        if (self->feeds[i].wanted != 0)
+            return true;
+    return false;
+}
+
+/* Not being told to do otherwise, libzmq drops what finds no room. */
+static void feed_send(struct feed *self, struct frame *frame)
+{
+    zsock_t *socket = steady_socket_now(self->socket);
     struct message copy;
-    zsock_t *socket = steady_socket_now(feed);
-    if (socket == NULL)
+
+    if (socket == NULL) /* the relay was lost a moment ago */
         return;
     message_init(&copy);
-    for (; copy.count < message->count; copy.count++)
-        frame_share(&copy.frames[copy.count], &message->frames[copy.count]);
-    /* Not being told to do otherwise, libzmq drops what finds no room. */
+    frame_share(&copy.frames[copy.count++], frame);
     (void)message_send(&copy, zsock_resolve(socket), NULL);
     message_close(&copy);
 }
 
-void peer_link_publish(struct peer_link *self, struct message *message)
+void peer_link_publish(struct peer_link *self, const void *text, size_t size)
 {
-    assert(message->count > 0 && frame_size(&message->frames[0]) > 0 &&
-           frame_data(&message->frames[0])[0] != FEED_TOPIC_PRIVATE);
+    struct frame frame;
+
+    frame_init_size(&frame, self->feed_topic_size + size);
+    memcpy(frame_data_mutable(&frame), self->feed_topic, self->feed_topic_size);
+    memcpy(frame_data_mutable(&frame) + self->feed_topic_size, text, size);
+    assert(frame_size(&frame) <= MESSAGE_BYTES_MAX);
     for (size_t i = 0; i < self->feed_count; i++)
-        feed_send(self->feed[i], message);
-    message_close(message);
+        if (self->feeds[i].wanted != 0)
+            feed_send(&self->feeds[i], &frame);
+    frame_close(&frame);
 }

@@ -111,6 +111,7 @@ static int replica_open_link(struct replica *self, const struct replica_options 
         .metrics = options->metrics,
         .on_message = replica_on_message,
         .on_turn = replica_on_messages,
+        .on_subscribers = replica_on_subscribers,
         .arg = self,
     };
 
@@ -156,6 +157,7 @@ static struct replica *replica_new(zloop_t *loop, const struct replica_options *
     self->log = options->log;
     self->machine = *machine;
     self->on_lead = options->on_lead;
+    self->on_news = options->on_news;
     self->arg = options->arg;
     self->id = options->id;
     self->election_ms = options->election_ms > 0 ? options->election_ms : ELECTION_MS;

@@ -137,7 +137,8 @@ struct replica {
     struct log *log;                                            /* not owned, or NULL */
     struct replica_machine machine;                             /* its self is not owned */
     void (*on_lead)(void *arg, bool leader, replica_term term); /* or NULL */
-    void *arg;                                                  /* of on_lead */
+    void (*on_news)(void *arg);                                 /* or NULL */
+    void *arg;                                                  /* of both */
     uint64_t id;
     unsigned election_ms;
     struct directory *directory;
@@ -226,6 +227,7 @@ void replica_on_more(void *arg);
 void replica_on_timer(void *arg);
 void replica_on_message(void *arg, struct peer_message *message);
 void replica_on_messages(void *arg);
+void replica_on_subscribers(void *arg);
 /* The log can't be read any more: end the process. */
 _Noreturn void replica_fail(struct replica *self);
 

@@ -151,6 +151,17 @@ const struct membership *replica_membership(const struct replica *self)
     return consensus_membership(self->consensus);
 }
 
+bool replica_has_subscribers(const struct replica *self)
+{
+    return self->link != NULL && peer_link_has_subscribers(self->link);
+}
+
+void replica_publish(struct replica *self, const void *text, size_t size)
+{
+    if (self->link != NULL)
+        peer_link_publish(self->link, text, size);
+}
+
 replica_index replica_membership_index(const struct replica *self)
 {
     return consensus_membership_index(self->consensus);

@@ -151,6 +151,12 @@ static void replica_take_lead(struct replica *self)
     replica_tell_lead(self, true);
 }
 
+static void replica_tell_news(struct replica *self)
+{
+    if (self->on_news != NULL)
+        self->on_news(self->arg);
+}
+
 /* ---- The turn ------------------------------------------------------------------------------ */
 
 /* What is due next, and whether there is more to be done at once. @submitted: callbacks have done so
@@ -177,6 +183,7 @@ void replica_turn(struct replica *self)
 
     if (self->turning || self->closing)
         return;
+    const replica_index applied_index = self->applied_index;
     self->turning = true;
     replica_hand_over(self);
     replica_connect(self);
@@ -193,6 +200,8 @@ void replica_turn(struct replica *self)
     replica_serve_reads(self);
     replica_set_alarms(self, self->waiting.count > left);
     replica_series_update(self);
+    if (self->applied_index != applied_index)
+        replica_tell_news(self);
     self->turning = false;
     metric_observe(self->series.turn_seconds, (double)(clock_us() - begin_us) / 1e6);
 }
@@ -267,6 +276,11 @@ void replica_on_message(void *arg, struct peer_message *message)
 void replica_on_messages(void *arg)
 {
     replica_turn(arg);
+}
+
+void replica_on_subscribers(void *arg)
+{
+    replica_tell_news(arg);
 }
 
 void replica_on_timer(void *arg)
