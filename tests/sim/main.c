@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "tests/sim/sim_cases.h"
+#include "tests/sim/sim_catalog.h"
 #include "tests/sim/sim_runner.h"
 
 static const char usage[] =
@@ -21,6 +22,7 @@ static const char usage[] =
     "  --mutations          put in each fault and say which seed or case finds it\n"
     "  --trace              every step of the one run, on stdout\n"
     "  --jobs N             processes (2)\n"
+    "  --machine NAME       the group's state machine: toy, or catalog with all its tables (toy)\n"
     "what the seed decides, unless it is said:\n"
     "  --servers 3|5  --timeouts ELECTION/HEARTBEAT  --heal all|majority  --pre-vote on|off\n"
     "  --membership on|off  --mutation NAME\n";
@@ -126,7 +128,7 @@ static int run_one(const struct sim_batch *batch, bool trace)
     if (good)
         print_counts(&sim->counts, seconds_now() - began);
     else
-        printf("seed %" PRIu64 ": %s\n", options.seed, sim->violation);
+        printf("seed %" PRIu64 ": %s\n", options.seed, sim->world->violation);
     sim_destroy(&sim);
     return good ? 0 : 1;
 }
@@ -228,6 +230,7 @@ enum choice {
     PRE_VOTE,
     MEMBERSHIP,
     MUTATION,
+    MACHINE,
 };
 
 static bool take_option(struct command *command, int option, const char *value)
@@ -256,6 +259,9 @@ static bool take_option(struct command *command, int option, const char *value)
     case MUTATION:
         options->mutation = sim_mutation_find(value);
         return options->mutation != MUTATION_COUNT;
+    case MACHINE:
+        options->use = strcmp(value, "catalog") == 0 ? &sim_use_catalog : &sim_use_toy;
+        return options->use == &sim_use_catalog || strcmp(value, "toy") == 0;
     default: return false;
     }
 }
@@ -276,11 +282,13 @@ int main(int argc, char **argv)
         {"pre-vote", required_argument, NULL, PRE_VOTE},
         {"membership", required_argument, NULL, MEMBERSHIP},
         {"mutation", required_argument, NULL, MUTATION},
+        {"machine", required_argument, NULL, MACHINE},
         {NULL, 0, NULL, 0},
     };
     struct command command = {
         .what = RUN_SEEDS,
-        .batch = {.options = {.heal_majority = -1, .pre_vote = -1, .membership = -1},
+        .batch = {.options =
+                      {.heal_majority = -1, .pre_vote = -1, .membership = -1, .use = &sim_use_toy},
                   .from = 1,
                   .to = 200,
                   .jobs = 2},

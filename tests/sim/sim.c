@@ -16,24 +16,11 @@
 #include "tests/sim/sim_net.h"
 #include "tests/sim/sim_node.h"
 
-/* A binary heap of values: they come and go by the million, and broker/bus/heap.h does not keep the
- * order of those at the same time. */
-struct sim_queue {
-    struct sim_event *events;
-    size_t count;
-    size_t capacity;
-    uint64_t made;
-};
-
 /* ---- Random numbers ----------------------------------------------------------------------------- */
 
 uint64_t sim_draw(struct sim *self)
 {
-    uint64_t z = self->random += 0x9e3779b97f4a7c15ULL; /* splitmix64 */
-
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-    return z ^ (z >> 31);
+    return sim_world_draw(self->world);
 }
 
 uint64_t sim_below(struct sim *self, uint64_t below)
@@ -53,94 +40,38 @@ bool sim_chance(struct sim *self, unsigned of_a_million)
     return sim_below(self, 1000000) < of_a_million;
 }
 
-/* ---- The queue ---------------------------------------------------------------------------------- */
-
-static bool earlier(const struct sim_event *a, const struct sim_event *b)
-{
-    return a->at_us < b->at_us || (a->at_us == b->at_us && a->number < b->number);
-}
-
-static void queue_push(struct sim_queue *self, const struct sim_event *event)
-{
-    size_t place = self->count++;
-
-    if (self->count > self->capacity) {
-        self->capacity = self->capacity == 0 ? 256 : 2 * self->capacity;
-        self->events = alloc_resize(self->events, self->capacity * sizeof *self->events);
-    }
-    for (; place > 0 && earlier(event, &self->events[(place - 1) / 2]); place = (place - 1) / 2)
-        self->events[place] = self->events[(place - 1) / 2];
-    self->events[place] = *event;
-}
-
-static struct sim_event queue_pop(struct sim_queue *self)
-{
-    struct sim_event first = self->events[0];
-    struct sim_event last = self->events[--self->count];
-    size_t place = 0;
-
-    for (;;) {
-        size_t child = 2 * place + 1;
-
-        if (child >= self->count)
-            break;
-        if (child + 1 < self->count && earlier(&self->events[child + 1], &self->events[child]))
-            child++;
-        if (!earlier(&self->events[child], &last))
-            break;
-        self->events[place] = self->events[child];
-        place = child;
-    }
-    self->events[place] = last;
-    return first;
-}
-
-static void queue_destroy(struct sim_queue **self_p)
-{
-    struct sim_queue *self = *self_p;
-
-    if (self == NULL)
-        return;
-    for (size_t i = 0; i < self->count; i++)
-        if (self->events[i].drop != NULL)
-            self->events[i].drop(&self->events[i].load);
-    free(self->events);
-    free(self);
-    *self_p = NULL;
-}
+/* ---- Events ------------------------------------------------------------------------------------ */
 
 void sim_at(struct sim *self, const struct sim_event *event)
 {
-    struct sim_event numbered = *event;
+    struct sim_event ours = *event;
 
-    assert(event->at_us >= self->now_us);
-    numbered.number = ++self->queue->made;
-    queue_push(self->queue, &numbered);
+    ours.group = self;
+    sim_world_at(self->world, &ours);
 }
 
 bool sim_due(const struct sim *self)
 {
-    return self->queue->count > 0 && self->queue->events[0].at_us <= self->now_us;
+    return sim_world_due(self->world);
 }
 
 bool sim_step(struct sim *self)
 {
+    struct sim_world *world = self->world;
     struct sim_event event;
 
-    if (self->queue->count == 0 || self->violation[0] != '\0')
+    if (world->violation[0] != '\0' || !sim_world_next(world, &event))
         return false;
-    event = queue_pop(self->queue);
-    self->now_us = event.at_us;
-    if (event.life == 0 || self->nodes[event.node]->life == event.life)
-        event.fire(self, &event);
+    if (event.life == 0 || event.group->nodes[event.node]->life == event.life)
+        event.fire(event.group, &event);
     else if (event.drop != NULL)
         event.drop(&event.load);
-    return self->violation[0] == '\0';
+    return world->violation[0] == '\0';
 }
 
 int64_t sim_now_ms(const struct sim *self)
 {
-    return self->now_us / 1000;
+    return self->world->now_us / 1000;
 }
 
 /* ---- Words -------------------------------------------------------------------------------------- */
@@ -149,29 +80,29 @@ void sim_fail(struct sim *self, const char *format, ...)
 {
     va_list arguments;
 
-    if (self->violation[0] != '\0')
+    if (self->world->violation[0] != '\0')
         return;
     va_start(arguments, format);
-    vsnprintf(self->violation, sizeof self->violation, format, arguments);
+    vsnprintf(self->world->violation, sizeof self->world->violation, format, arguments);
     va_end(arguments);
-    sim_trace(self, -1, "VIOLATION %s", self->violation);
+    sim_trace(self, -1, "VIOLATION %s", self->world->violation);
 }
 
 void sim_trace(struct sim *self, int node, const char *format, ...)
 {
     va_list arguments;
 
-    if (self->options.trace == NULL)
+    if (self->world->trace == NULL)
         return;
-    fprintf(self->options.trace, "%10.3f ", (double)self->now_us / 1000);
+    fprintf(self->world->trace, "%10.3f %s", (double)self->world->now_us / 1000, self->use->name);
     if (node < 0)
-        fprintf(self->options.trace, "%-24s ", "-");
+        fprintf(self->world->trace, "%-24s ", "-");
     else
-        sim_node_trace(self->nodes[node], self->options.trace);
+        sim_node_trace(self->nodes[node], self->world->trace);
     va_start(arguments, format);
-    vfprintf(self->options.trace, format, arguments);
+    vfprintf(self->world->trace, format, arguments);
     va_end(arguments);
-    fputc('\n', self->options.trace);
+    fputc('\n', self->world->trace);
 }
 
 void sim_counts_add(struct sim_counts *self, const struct sim_counts *more)
@@ -238,20 +169,31 @@ static void choose_weather(struct sim *self)
     traits->net_us_max = (unsigned)sim_between(self, 200, 4000);
 }
 
-struct sim *sim_new(const struct sim_options *options)
+struct sim *sim_new_in(struct sim_world *world, const struct sim_options *options,
+                       const struct sim_use *use)
 {
     struct sim *self = alloc_zero(sizeof *self);
 
     self->options = *options;
-    self->random = options->seed * 0x2545f4914f6cdd1dULL;
-    self->queue = alloc_zero(sizeof *self->queue);
+    self->world = world;
+    self->use = use;
     choose_group(self);
     choose_weather(self);
-    sim_mutation_set(options->mutation);
+    self->blank = use->machine->blank();
     self->net = sim_net_new();
     self->clients = sim_clients_new();
     self->nemesis = sim_nemesis_new();
     self->check = sim_check_new();
+    return self;
+}
+
+struct sim *sim_new(const struct sim_options *options)
+{
+    struct sim_world *world = sim_world_new(options->seed, options->trace);
+    struct sim *self = sim_new_in(world, options, options->use);
+
+    self->owns_world = true;
+    sim_mutation_set(options->mutation);
     return self;
 }
 
@@ -261,14 +203,17 @@ void sim_destroy(struct sim **self_p)
 
     if (self == NULL)
         return;
-    queue_destroy(&self->queue);
+    if (self->owns_world) {
+        sim_world_destroy(&self->world);
+        sim_mutation_set(MUTATION_NONE);
+    }
     for (size_t i = 0; i < self->node_count; i++)
-        sim_node_destroy(&self->nodes[i]);
+        sim_node_destroy(self, &self->nodes[i]);
     sim_nemesis_destroy(&self->nemesis);
     sim_clients_destroy(&self->clients);
     sim_net_destroy(&self->net);
     sim_check_destroy(&self->check);
-    sim_mutation_set(MUTATION_NONE);
+    sim_image_release(&self->blank);
     free(self);
     *self_p = NULL;
 }
@@ -286,36 +231,50 @@ static void trace_traits(struct sim *self)
               t->load_us, t->batch_max, t->nemesis_us, t->disk_us_max, t->net_us_max);
 }
 
-static bool fire_is_over(const struct sim *self)
-{
-    return self->now_us >= SIM_FIRE_US && self->counts.commits >= SIM_FIRE_COMMITS;
-}
+/* ---- The parts of a run ------------------------------------------------------------------------- */
 
-bool sim_run(struct sim *self)
+void sim_start(struct sim *self)
 {
-    int64_t heal_us;
-
     trace_traits(self);
     sim_nodes_found(self, self->traits.servers);
-    sim_clients_start(self);
+    self->use->start(self);
     sim_nemesis_start(self);
-    while (!fire_is_over(self) && sim_step(self))
-        if (self->now_us > SIM_FIRE_US_MAX)
-            sim_fail(self, "only %" PRIu64 " commands committed under fire", self->counts.commits);
-    sim_nemesis_stop(self);
-    while (sim_nemesis_paused(self) && sim_step(self))
-        ;
-    heal_us = self->now_us;
-    sim_nemesis_heal(self);
-    while (!sim_check_healed(self) && sim_step(self))
-        if (self->now_us > heal_us + SIM_HEAL_US_MAX)
-            sim_fail(self, "not healed: %s", sim_check_unhealed(self));
+}
+
+bool sim_fire_is_over(const struct sim *self)
+{
+    return self->world->now_us >= SIM_FIRE_US && self->counts.commits >= SIM_FIRE_COMMITS;
+}
+
+void sim_end(struct sim *self, int64_t heal_us)
+{
     sim_check_end(self);
     self->counts.runs = 1;
     for (int i = 0; i < MUTATION_COUNT; i++)
         self->counts.guarded[i] = sim_mutation_acted((enum sim_mutation)i);
     self->counts.simulated_ms = (uint64_t)sim_now_ms(self);
     self->counts.heal_seed = self->options.seed;
-    self->counts.heal_us = self->counts.heal_us_max = (uint64_t)(self->now_us - heal_us);
-    return self->violation[0] == '\0';
+    self->counts.heal_us = self->counts.heal_us_max = (uint64_t)(self->world->now_us - heal_us);
+}
+
+/* ---- A run -------------------------------------------------------------------------------------- */
+
+bool sim_run(struct sim *self)
+{
+    int64_t heal_us;
+
+    sim_start(self);
+    while (!sim_fire_is_over(self) && sim_step(self))
+        if (self->world->now_us > SIM_FIRE_US_MAX)
+            sim_fail(self, "only %" PRIu64 " commands committed under fire", self->counts.commits);
+    sim_nemesis_stop(self);
+    while (sim_nemesis_paused(self) && sim_step(self))
+        ;
+    heal_us = self->world->now_us;
+    sim_nemesis_heal(self);
+    while (!sim_check_healed(self) && sim_step(self))
+        if (self->world->now_us > heal_us + SIM_HEAL_US_MAX)
+            sim_fail(self, "not healed: %s", sim_check_unhealed(self));
+    sim_end(self, heal_us);
+    return self->world->violation[0] == '\0';
 }

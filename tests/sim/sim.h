@@ -1,4 +1,4 @@
-/* The simulated world of one replica group: a clock, a queue of events, and what lives in it.
+/* One replica group in a simulated world (sim_world.h), and what lives in it.
  *
  * One seed is one run. Everything that happens is an event of the queue, fired in the order of its
  * time and, at the same time, of its making; everything random is drawn from one generator. Nothing
@@ -20,7 +20,10 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "services/replica/log_entry.h"
+#include "tests/sim/sim_machine.h"
 #include "tests/sim/sim_mutation.h"
+#include "tests/sim/sim_world.h"
 
 /* Nodes that may ever have been; each has an id of its own, which is never given to another. */
 #define SIM_NODES_MAX 12
@@ -34,6 +37,8 @@
 #define SIM_HEAL_COMMITS 20
 #define SIM_HEAL_US_MAX  (20 * 1000000LL)
 
+struct sim_use;
+
 /* What is asked for; what is not, the seed decides. */
 struct sim_options {
     uint64_t seed;
@@ -44,7 +49,8 @@ struct sim_options {
     int pre_vote;          /* 1, 0; -1: by the seed */
     int membership;        /* whether members come and go: 1, 0; -1: by the seed */
     enum sim_mutation mutation;
-    FILE *trace; /* NULL: none */
+    const struct sim_use *use; /* of a group in a world of its own */
+    FILE *trace;               /* NULL: none */
 };
 
 /* What the seed has decided about its run. */
@@ -98,44 +104,69 @@ struct sim_counts {
     uint64_t heal_seed; /* of that run */
 };
 
-struct sim;
-struct sim_event;
-typedef void sim_event_fn(struct sim *self, struct sim_event *event);
+struct sim_node;
+struct sim_read;
 
-struct sim_event {
-    int64_t at_us;
-    uint64_t number; /* events at the same time are fired in the order of their making */
-    sim_event_fn *fire;
-    int node;      /* whose it is; -1: nobody's */
-    uint64_t life; /* of that node: one of an earlier life is dropped; 0: of any */
-    uint64_t argument;
-    void *load;                  /* the event's own; fire() takes it over */
-    void (*drop)(void **load_p); /* lets go of it; NULL: there is none */
+/* What a group is there for: its state machine, and who uses it. */
+struct sim_use {
+    const char *name; /* before each line of the trace */
+    const struct sim_machine_kind *machine;
+    /* Those who use it come: for the rest of the run. */
+    void (*start)(struct sim *sim);
+    /* Submit so many commands at once, if the node lets them. NULL: not possible. */
+    int (*submit)(struct sim *sim, int slot, size_t count);
+    /* An entry is known to be committed. */
+    void (*committed)(struct sim *sim, const struct log_entry *entry);
+    /* A node has applied it. @result, of the machine, is taken over. */
+    void (*applied)(struct sim *sim, struct sim_node *node, const struct log_entry *entry,
+                    void *result);
+    /* What a node has applied at once is in its tables. Of this and the next four NULL: nobody asks. */
+    void (*settled)(struct sim *sim, struct sim_node *node);
+    /* A read of the node may be made now. */
+    void (*served)(struct sim *sim, struct sim_node *node, const struct sim_read *read);
+    /* A node leads, its own barrier applied; or does so no more. */
+    void (*lead)(struct sim *sim, struct sim_node *node, bool leads);
+    /* A process begins and ends: what it alone knows comes and goes. */
+    void (*born)(struct sim *sim, struct sim_node *node);
+    void (*died)(struct sim *sim, struct sim_node *node);
 };
+
+/* Clients that submit commands and read (sim_clients.h): to the toy. */
+extern const struct sim_use sim_use_toy;
 
 struct sim {
     struct sim_options options;
     struct sim_traits traits;
     struct sim_counts counts;
-    uint64_t random;
-    int64_t now_us;
-    struct sim_queue *queue;
+    struct sim_world *world;
+    bool owns_world;
+    const struct sim_use *use;
+    void *user;              /* of the use's own */
+    struct sim_image *blank; /* what the machine of a new node holds */
     size_t node_count;
     struct sim_node *nodes[SIM_NODES_MAX];
     struct sim_net *net;
     struct sim_clients *clients;
     struct sim_nemesis *nemesis;
     struct sim_check *check;
-    bool scripted;       /* a directed case: timers and messages go by the script's hand */
-    char violation[512]; /* what the judge found first; "": nothing */
+    bool scripted; /* a directed case: timers and messages go by the script's hand */
 };
 
 /* A world in which nothing has happened, without nodes. */
 struct sim *sim_new(const struct sim_options *options);
+/* A group in a world that has others, and that is destroyed before them. */
+struct sim *sim_new_in(struct sim_world *world, const struct sim_options *options,
+                       const struct sim_use *use);
 void sim_destroy(struct sim **self_p);
 
 /* Run to the end. Whether nothing was found. */
 bool sim_run(struct sim *self);
+
+/* The parts of it. */
+void sim_start(struct sim *self);
+bool sim_fire_is_over(const struct sim *self);
+/* Look at everything once more, and count; the fire was put out at @heal_us. */
+void sim_end(struct sim *self, int64_t heal_us);
 
 /* Put an event into the queue; its time must not be past. Number and load are taken over. */
 void sim_at(struct sim *self, const struct sim_event *event);

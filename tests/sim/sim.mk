@@ -41,9 +41,9 @@ endif
 
 SIM_LINK = $(foreach name,$(SIM_WRAPPED),-Wl,--wrap=$(name)) $(SIM_OBJECTS) $(RAFT_OBJECTS)
 
-$(SIM_PROGRAM): $(O)/obj/tests/sim/main.o $(SIM_OBJECTS) $(RAFT_OBJECTS) $(call archives,replica)
+$(SIM_PROGRAM): $(O)/obj/tests/sim/main.o $(SIM_OBJECTS) $(RAFT_OBJECTS) $(call archives,catalog order)
 	$(call say,LD,$@)
-	$(Q)$(LINK) $(SIM_LINK) -o $@ $< $(call link,replica) $(MODULE_LIBS) -lm
+	$(Q)$(LINK) $(SIM_LINK) -o $@ $< $(call link,catalog order) $(MODULE_LIBS) -lm
 
 # A few hundred seeds, the cases and some of the mutations are a unit test.
 $(O)/tests/test_sim: $(SIM_OBJECTS) $(RAFT_OBJECTS)

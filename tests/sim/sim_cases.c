@@ -49,7 +49,7 @@ static void play_figure_8(struct script *script)
     script_reboot(script, 1);
     script_reboot(script, 2);
     script_elect(script, 0, ONLY(1) | ONLY(2));
-    while (script_term_of(script, 2, index) != term && script->sim->violation[0] == '\0') {
+    while (script_term_of(script, 2, index) != term && script->sim->world->violation[0] == '\0') {
         script_wake(script, 0);
         script_deliver(script, 0, 2);
         script_deliver(script, 2, 0);
@@ -283,8 +283,8 @@ static void play_sole_voter(struct script *script)
         script_talk_all(script);
     }
     script_expect(script,
-                  script_node(script, learner)->machine.index ==
-                      script_node(script, 0)->machine.index,
+                  script_node(script, learner)->applied.index ==
+                      script_node(script, 0)->applied.index,
                   "the learner has all that the voter has");
 }
 
@@ -352,7 +352,7 @@ static void play_long_tail(struct script *script)
     script_wake(script, 1);
     script_talk_all(script);
     script_expect(script,
-                  script_node(script, 0)->machine.index == script_node(script, 1)->machine.index,
+                  script_node(script, 0)->applied.index == script_node(script, 1)->applied.index,
                   "the first leader has become one of the others");
     script_expect(script, script->sim->counts.sent < sent + 60, "it takes few messages");
 }
@@ -387,6 +387,7 @@ bool sim_case_run(const struct sim_case *self, enum sim_mutation mutation, FILE 
                                   .pre_vote = self->pre_vote,
                                   .membership = 0,
                                   .mutation = mutation,
+                                  .use = &sim_use_toy,
                                   .trace = trace};
     struct script script = {sim_new(&options)};
     bool good;
@@ -398,8 +399,8 @@ bool sim_case_run(const struct sim_case *self, enum sim_mutation mutation, FILE 
     sim_nodes_found(script.sim, self->servers);
     script_settle(&script);
     self->play(&script);
-    good = script.sim->violation[0] == '\0';
-    snprintf(why, size, "%s", script.sim->violation);
+    good = script.sim->world->violation[0] == '\0';
+    snprintf(why, size, "%s", script.sim->world->violation);
     sim_destroy(&script.sim);
     return good;
 }

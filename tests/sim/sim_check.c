@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "broker/bus/alloc.h"
-#include "tests/sim/sim_clients.h"
 
 /* Everything of a driver is looked at (its log takes long) at each so many of its steps. */
 #define FULL_CHECK_STEPS 32
@@ -205,7 +204,7 @@ static void learn(struct sim *sim, const struct sim_node *node, struct shared_en
     self->log_time_ms = e->log_time_ms;
     if (e->kind == LOG_ENTRY_MEMBERSHIP)
         keep_membership(sim, entry);
-    sim_clients_committed(sim, e);
+    sim->use->committed(sim, e);
 }
 
 static void check_committed_entry(struct sim *sim, const struct sim_node *node, replica_index index)
@@ -230,7 +229,7 @@ void sim_check_commit(struct sim *sim, struct sim_node *node, replica_index comm
     if (commit < node->commit)
         sim_fail(sim, "J8: the commit index of n%" PRIu64 " falls from %" PRIu64 " to %" PRIu64,
                  node->id, node->commit, commit);
-    while (node->checked < commit && sim->violation[0] == '\0')
+    while (node->checked < commit && sim->world->violation[0] == '\0')
         check_committed_entry(sim, node, ++node->checked);
 }
 
@@ -252,7 +251,7 @@ void sim_check_write(struct sim *sim, const struct sim_node *node,
 static void check_digest(struct sim *sim, const struct sim_node *node, replica_index index)
 {
     struct truth *truth = truth_at(sim->check, index);
-    uint64_t digest = sim_machine_digest(&node->machine);
+    uint64_t digest = sim->use->machine->digest(node->machine);
 
     if (truth == NULL)
         sim_fail(sim, "J4: n%" PRIu64 " has applied entry %" PRIu64 ", which is not committed",
@@ -271,7 +270,7 @@ void sim_check_apply(struct sim *sim, const struct sim_node *node, const struct 
 
 void sim_check_installed(struct sim *sim, const struct sim_node *node)
 {
-    check_digest(sim, node, node->machine.index);
+    check_digest(sim, node, node->applied.index);
 }
 
 /* The membership of a snapshot is the last one that was committed by then. */
@@ -444,12 +443,12 @@ void sim_check_read(struct sim *sim, struct sim_node *node, const struct sim_rea
 {
     sim->counts.reads++;
     sim->check->served[node->slot] = true;
-    if (node->machine.index < read->floor)
+    if (node->applied.index < read->floor)
         sim_fail(sim,
                  "J6: n%" PRIu64 " shows the state at %" PRIu64 ", and that at %" PRIu64
                  " was shown or acknowledged before",
-                 node->id, node->machine.index, read->floor);
-    raise_floor(sim, node->machine.index);
+                 node->id, node->applied.index, read->floor);
+    raise_floor(sim, node->applied.index);
 }
 
 void sim_check_acknowledged(struct sim *sim, const struct sim_node *node,
@@ -484,11 +483,11 @@ void sim_check_heal(struct sim *sim)
 
 static bool has_healed(struct sim_check *self, const struct sim_node *node)
 {
-    if (node->machine.index >= self->heal_index && self->served[node->slot])
+    if (node->applied.index >= self->heal_index && self->served[node->slot])
         return true;
     snprintf(self->why, sizeof self->why,
              "n%" PRIu64 " has applied %" PRIu64 " of %" PRIu64 " and served %s", node->id,
-             node->machine.index, self->heal_index, self->served[node->slot] ? "reads" : "none");
+             node->applied.index, self->heal_index, self->served[node->slot] ? "reads" : "none");
     return false;
 }
 
@@ -536,6 +535,6 @@ const char *sim_check_unhealed(struct sim *sim)
 void sim_check_end(struct sim *sim)
 {
     for (size_t i = 0; i < sim->node_count; i++)
-        if (sim->nodes[i]->up && sim->nodes[i]->machine.index > 0)
-            check_digest(sim, sim->nodes[i], sim->nodes[i]->machine.index);
+        if (sim->nodes[i]->up && sim->nodes[i]->applied.index > 0)
+            check_digest(sim, sim->nodes[i], sim->nodes[i]->applied.index);
 }

@@ -10,7 +10,9 @@
 
 #include "broker/bus/alloc.h"
 #include "broker/bus/err.h"
+#include "tests/sim/sim_catalog.h"
 #include "tests/sim/sim_check.h"
+#include "tests/sim/sim_toy.h"
 
 struct command {
     int node; /* that took it; -1: none did */
@@ -62,17 +64,20 @@ static uint64_t command_new(struct sim *sim)
 static void make_entries(struct sim *sim, struct log_entry *entries, size_t count)
 {
     struct sim_clients *self = sim->clients;
-    size_t each = sim->traits.command_bytes_max;
+    size_t each = sim->traits.command_bytes_max > SIM_COMMAND_BYTES_ROOM
+                      ? sim->traits.command_bytes_max
+                      : SIM_COMMAND_BYTES_ROOM;
 
     if (self->size < count * each) {
         self->size = count * each;
         self->bytes = alloc_resize(self->bytes, self->size);
     }
     for (size_t i = 0; i < count; i++) {
-        size_t size = (size_t)sim_between(sim, SIM_COMMAND_BYTES_MIN, (int64_t)each);
+        size_t size =
+            (size_t)sim_between(sim, SIM_COMMAND_BYTES_MIN, (int64_t)sim->traits.command_bytes_max);
 
-        sim_command_write(self->bytes + i * each, size, command_new(sim),
-                          (unsigned)sim_below(sim, SIM_REGISTERS));
+        size = sim->use->machine->command(self->bytes + i * each, size, command_new(sim),
+                                          (unsigned)sim_below(sim, SIM_PLACES));
         entries[i] = (struct log_entry){.kind = LOG_ENTRY_COMMAND,
                                         .log_time_ms = sim_now_ms(sim),
                                         .data = self->bytes + i * each,
@@ -109,9 +114,9 @@ int sim_clients_submit(struct sim *sim, int slot, size_t count)
 
 /* ---- What becomes of them ----------------------------------------------------------------------- */
 
-void sim_clients_committed(struct sim *sim, const struct log_entry *entry)
+static void committed(struct sim *sim, const struct log_entry *entry)
 {
-    uint64_t number = sim_command_number(entry);
+    uint64_t number = sim->use->machine->number(entry);
     struct command *command;
 
     if (number == 0)
@@ -125,12 +130,13 @@ void sim_clients_committed(struct sim *sim, const struct log_entry *entry)
     sim->counts.commits++;
 }
 
-void sim_clients_applied(struct sim *sim, const struct sim_node *node,
-                         const struct log_entry *entry)
+static void applied(struct sim *sim, struct sim_node *node, const struct log_entry *entry,
+                    void *result)
 {
-    uint64_t number = sim_command_number(entry);
+    uint64_t number = sim->use->machine->number(entry);
     const struct command *command;
 
+    sim->use->machine->release(node->machine, result);
     if (number == 0)
         return;
     command = &sim->clients->commands[number - 1];
@@ -146,7 +152,7 @@ void sim_clients_applied(struct sim *sim, const struct sim_node *node,
 
 static bool listens(const struct sim *sim, const struct sim_node *node)
 {
-    return node->up && node->paused_until_us <= sim->now_us;
+    return node->up && node->paused_until_us <= sim->world->now_us;
 }
 
 /* A node that listens, and that leads if @leads; -1: there is none. */
@@ -182,13 +188,31 @@ static void act(struct sim *sim, struct sim_event *event)
         sim_node_read(sim, slot);
     else if (slot >= 0)
         sim_clients_submit(sim, slot, batch_size(sim));
-    next.at_us = sim->now_us + sim_between(sim, 1, 2 * (int64_t)sim->traits.load_us);
+    next.at_us = sim->world->now_us + sim_between(sim, 1, 2 * (int64_t)sim->traits.load_us);
     sim_at(sim, &next);
 }
 
-void sim_clients_start(struct sim *sim)
+static void start(struct sim *sim)
 {
-    struct sim_event event = {.at_us = sim->now_us, .fire = act, .node = -1};
+    struct sim_event event = {.at_us = sim->world->now_us, .fire = act, .node = -1};
 
     sim_at(sim, &event);
 }
+
+const struct sim_use sim_use_toy = {
+    .name = "",
+    .machine = &sim_toy,
+    .start = start,
+    .submit = sim_clients_submit,
+    .committed = committed,
+    .applied = applied,
+};
+
+const struct sim_use sim_use_catalog = {
+    .name = "",
+    .machine = &sim_catalog,
+    .start = start,
+    .submit = sim_clients_submit,
+    .committed = committed,
+    .applied = applied,
+};

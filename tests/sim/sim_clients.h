@@ -9,19 +9,18 @@
 
 #include "tests/sim/sim_node.h"
 
+/* A command writes to one of so many places. It has as many bytes as the seed says, this many or more,
+ * if that is possible; and there is always room for so many. */
+#define SIM_PLACES             8
+#define SIM_COMMAND_BYTES_MIN  9
+#define SIM_COMMAND_BYTES_ROOM 1024
+
 struct sim_clients;
 
 struct sim_clients *sim_clients_new(void);
 void sim_clients_destroy(struct sim_clients **self_p);
 
-/* Begin, and go on to the end of the run. */
-void sim_clients_start(struct sim *sim);
 /* Submit @count commands at a node, whoever it is. Returns 0 or the driver's code. */
 int sim_clients_submit(struct sim *sim, int slot, size_t count);
-
-/* The entry is committed; a node applies it. */
-void sim_clients_committed(struct sim *sim, const struct log_entry *entry);
-void sim_clients_applied(struct sim *sim, const struct sim_node *node,
-                         const struct log_entry *entry);
 
 #endif

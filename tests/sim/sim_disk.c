@@ -12,6 +12,22 @@
 #define STALL_US 800000
 #define LEAST_US 100
 
+void sim_snapshot_copy(struct sim_snapshot *self, const struct sim_snapshot *from)
+{
+    struct sim_snapshot copy = *from;
+
+    if (copy.image != NULL)
+        sim_image_hold(copy.image);
+    sim_snapshot_close(self);
+    *self = copy;
+}
+
+void sim_snapshot_close(struct sim_snapshot *self)
+{
+    sim_image_release(&self->image);
+    memset(self, 0, sizeof *self);
+}
+
 void sim_disk_init(struct sim_disk *self)
 {
     memset(self, 0, sizeof *self);
@@ -24,6 +40,8 @@ void sim_disk_op_close(struct sim_disk_op *op)
     for (size_t i = 0; i < op->write.count; i++)
         shared_entry_release(&op->write.entries[i]);
     free(op->write.entries);
+    if (op->snapshot != NULL)
+        sim_snapshot_close(op->snapshot);
     free(op->snapshot);
     memset(op, 0, sizeof *op);
 }
@@ -34,6 +52,7 @@ void sim_disk_close(struct sim_disk *self)
         sim_disk_op_close(&self->ops[i]);
     free(self->ops);
     sim_log_close(&self->state.log);
+    sim_snapshot_close(&self->state.snapshot);
     sim_disk_init(self);
 }
 
@@ -53,8 +72,8 @@ int64_t sim_disk_begin(struct sim_disk *self, struct sim *sim, const struct sim_
         self->ops = alloc_resize(self->ops, self->capacity * sizeof *self->ops);
     }
     self->ops[self->count++] = *op;
-    if (sim->now_us >= self->began_us) {
-        self->began_us = self->free_us > sim->now_us ? self->free_us : sim->now_us;
+    if (sim->world->now_us >= self->began_us) {
+        self->began_us = self->free_us > sim->world->now_us ? self->free_us : sim->world->now_us;
         self->free_us = self->began_us + latency_us(self, sim);
     }
     return self->free_us;
@@ -74,7 +93,7 @@ static void carry_out(struct sim_disk_state *state, struct sim_disk_op *op)
         break;
     case DISK_CUT: sim_log_cut(&state->log, op->first); break;
     case DISK_INSTALL:
-        state->snapshot = *op->snapshot;
+        sim_snapshot_copy(&state->snapshot, op->snapshot);
         sim_log_reset(&state->log, op->snapshot->mark.index + 1);
         break;
     }

@@ -16,8 +16,12 @@
 /* A snapshot: its mark and the state itself. */
 struct sim_snapshot {
     struct snapshot_mark mark; /* .index 0: there is none */
-    struct sim_machine image;
+    struct sim_image *image;   /* held */
 };
+
+/* Make @self hold what @from does. */
+void sim_snapshot_copy(struct sim_snapshot *self, const struct sim_snapshot *from);
+void sim_snapshot_close(struct sim_snapshot *self);
 
 /* What a restart finds. */
 struct sim_disk_state {

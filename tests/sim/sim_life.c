@@ -76,21 +76,33 @@ int sim_node_join(struct sim *sim)
     return self->slot;
 }
 
+static void machine_close(const struct sim_use *use, struct sim_node *self)
+{
+    if (self->machine != NULL)
+        use->machine->close(self->machine);
+    self->machine = NULL;
+}
+
 static void process_close(struct sim_node *self)
 {
     consensus_destroy(&self->consensus);
     sim_log_close(&self->log);
+    if (self->fetched != NULL)
+        sim_snapshot_close(self->fetched);
     free(self->fetched);
     self->fetched = NULL;
 }
 
-void sim_node_destroy(struct sim_node **self_p)
+void sim_node_destroy(struct sim *sim, struct sim_node **self_p)
 {
     struct sim_node *self = *self_p;
 
     if (self == NULL)
         return;
+    if (self->up && sim->use->died != NULL)
+        sim->use->died(sim, self);
     process_close(self);
+    machine_close(sim->use, self);
     sim_disk_close(&self->disk);
     free(self);
     *self_p = NULL;
@@ -105,7 +117,11 @@ void sim_node_crash(struct sim *sim, int slot)
     sim_trace(sim, slot, "crash");
     self->up = false;
     self->life++;
+    if (sim->use->died != NULL)
+        sim->use->died(sim, self);
     process_close(self);
+    if (!sim_mutation_is(MUTATION_APPLY_TWICE))
+        machine_close(sim->use, self);
     sim->counts.crashes++;
     sim->counts.lost_writes += sim_disk_crash(&self->disk, sim);
 }
@@ -160,14 +176,19 @@ static struct consensus *driver_new(struct sim *sim, const struct sim_node *self
 }
 
 /* The state machine is rebuilt from the snapshot and the log. */
-static void restore(struct sim_node *self)
+void sim_node_restore(struct sim *sim, struct sim_node *self)
 {
-    replica_index survived = self->machine.index;
+    const struct sim_snapshot *snapshot = &self->disk.state.snapshot;
+    const struct snapshot_mark *mark = &snapshot->mark;
+    const replica_index survived = self->machine != NULL ? self->applied.index : 0;
+    char name[64];
 
-    if (sim_mutation_is(MUTATION_APPLY_TWICE) && survived > self->disk.state.snapshot.image.index)
-        self->machine.index = self->disk.state.snapshot.image.index; /* but the tables stay */
-    else
-        self->machine = self->disk.state.snapshot.image;
+    self->applied = (struct sim_applied){mark->index, mark->term, mark->log_time_ms};
+    if (survived > mark->index)
+        return; /* MUTATION_APPLY_TWICE: the tables stay, and their end is not known */
+    machine_close(sim->use, self);
+    snprintf(name, sizeof name, "/%s%" PRIu64, sim->use->machine->name, self->id);
+    self->machine = sim->use->machine->open(mark->index != 0 ? snapshot->image : sim->blank, name);
 }
 
 void sim_node_start(struct sim *sim, int slot)
@@ -185,9 +206,10 @@ void sim_node_start(struct sim *sim, int slot)
     self->wanted = 0;
     self->role = CONSENSUS_FOLLOWER;
     self->read_count = 0;
+    self->lead_term = 0;
     self->checked = self->disk.state.snapshot.mark.index;
     self->commit = self->disk.state.snapshot.mark.index;
-    restore(self);
+    sim_node_restore(sim, self);
     sim_log_init(&self->log, 1);
     sim_log_copy(&self->log, &self->disk.state.log);
     self->consensus = driver_new(sim, self);
@@ -201,6 +223,8 @@ void sim_node_start(struct sim *sim, int slot)
               " +%zu",
               self->disk.state.term, self->disk.state.vote, self->disk.state.snapshot.mark.index,
               self->log.first, self->log.count);
+    if (sim->use->born != NULL)
+        sim->use->born(sim, self);
     sim_node_turn(sim, self);
 }
 
@@ -208,7 +232,7 @@ void sim_node_pause(struct sim *sim, int slot, int64_t until_us)
 {
     struct sim_node *self = sim->nodes[slot];
 
-    if (!self->up || self->paused_until_us > sim->now_us)
+    if (!self->up || self->paused_until_us > sim->world->now_us)
         return;
     sim_trace(sim, slot, "pause until %" PRId64 " ms", until_us / 1000);
     self->paused_until_us = until_us;

@@ -1,37 +1,50 @@
-/* A state machine small enough to be compared at every entry: some registers that commands write, and
- * a hash over all that was ever applied.
+/* What a simulated replica needs of its state machine: the toy's (sim_toy.h), which is small enough to
+ * be run through millions of entries, or those of the services (sim_catalog.h, sim_order.h) with all
+ * their tables.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_SIM_MACHINE_H
 #define PYGMY_SIM_MACHINE_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 #include "services/replica/log_entry.h"
 
-#define SIM_REGISTERS 8
-
-struct sim_register {
-    uint64_t command;      /* that wrote it last; 0: none */
-    replica_index version; /* that command's log index */
+/* All that a machine holds, as a file would have it. Never changed; held by who has it. */
+struct sim_image {
+    size_t holders;
+    size_t size;
+    uint8_t data[];
 };
 
-struct sim_machine {
-    replica_index index; /* of the last applied entry; 0: none */
-    replica_term term;   /* its term */
-    int64_t log_time_ms; /* its log time */
-    uint64_t chain;      /* hash of everything applied, in its order */
-    struct sim_register registers[SIM_REGISTERS];
+/* One of @size bytes, to be filled in; the caller's hold. */
+struct sim_image *sim_image_new(size_t size);
+struct sim_image *sim_image_hold(struct sim_image *self);
+/* Accepts NULL. */
+void sim_image_release(struct sim_image **self_p);
+
+struct sim_machine_kind {
+    const char *name;
+    /* What a machine begins with, to which nothing was applied yet. */
+    struct sim_image *(*blank)(void);
+    /* A machine that holds what @image does. @name is of no other that is open. */
+    void *(*open)(const struct sim_image *image, const char *name);
+    void (*close)(void *machine);
+    struct sim_image *(*save)(void *machine);
+    /* The transaction around a batch. */
+    void (*begin)(void *machine);
+    void (*commit)(void *machine);
+    /* Apply an entry, of whatever kind: what came of it, or NULL. @checksum is the entry's. */
+    void *(*apply)(void *machine, const struct log_entry *entry, uint32_t checksum);
+    void (*release)(void *machine, void *result);
+    /* Of all that it holds; equal where the same entries were applied, also within a batch. */
+    uint64_t (*digest)(const void *machine);
+    /* A command of the group's own clients (sim_clients.h), which bears that number, for one of their
+     * places, written to @data: of @size bytes, if that is possible. Returns how many it has. And the
+     * number of one; 0: it is none. */
+    size_t (*command)(uint8_t *data, size_t size, uint64_t number, unsigned place);
+    uint64_t (*number)(const struct log_entry *entry);
 };
-
-/* A command's bytes: its number, which no other has, its register, and padding. */
-#define SIM_COMMAND_BYTES_MIN 9
-void sim_command_write(uint8_t *data, size_t size, uint64_t command, unsigned place);
-/* 0 for an entry that is no command. */
-uint64_t sim_command_number(const struct log_entry *entry);
-
-/* Whatever the index: the judge finds one that was left out or applied twice by the chain.
- * @checksum  the entry's */
-void sim_machine_apply(struct sim_machine *self, const struct log_entry *entry, uint32_t checksum);
-/* Hash of all of it. */
-uint64_t sim_machine_digest(const struct sim_machine *self);
 
 #endif

@@ -10,7 +10,6 @@
 #include "broker/bus/alloc.h"
 #include "broker/bus/err.h"
 #include "tests/sim/sim_check.h"
-#include "tests/sim/sim_clients.h"
 #include "tests/sim/sim_net.h"
 #include "tests/sim/sim_node.h"
 
@@ -62,7 +61,7 @@ static int some_victim(struct sim *sim)
 static void later(struct sim *sim, int64_t in_us, sim_event_fn *fire, int node, uint64_t argument)
 {
     struct sim_event event = {
-        .at_us = sim->now_us + in_us, .fire = fire, .node = node, .argument = argument};
+        .at_us = sim->world->now_us + in_us, .fire = fire, .node = node, .argument = argument};
 
     sim_at(sim, &event);
 }
@@ -100,7 +99,7 @@ static void stop_for_a_while(struct sim *sim)
 {
     int64_t us = sim_below(sim, 4) == 0 ? 2000000 : 400000;
 
-    sim_node_pause(sim, some_victim(sim), sim->now_us + sim_between(sim, 1000, us));
+    sim_node_pause(sim, some_victim(sim), sim->world->now_us + sim_between(sim, 1000, us));
 }
 
 /* ---- The network ---------------------------------------------------------------------------------- */
@@ -203,7 +202,7 @@ static void quick_disks(struct sim *sim)
 
 static bool listens(const struct sim *sim, int slot)
 {
-    return sim->nodes[slot]->up && sim->nodes[slot]->paused_until_us <= sim->now_us;
+    return sim->nodes[slot]->up && sim->nodes[slot]->paused_until_us <= sim->world->now_us;
 }
 
 static void burst(struct sim *sim)
@@ -212,7 +211,7 @@ static void burst(struct sim *sim)
 
     for (int64_t count = sim_between(sim, 1, 20); count > 0 && listens(sim, slot); count--) {
         sim_node_read(sim, slot);
-        sim_clients_submit(sim, slot, (size_t)sim_between(sim, 1, sim->traits.batch_max));
+        sim->use->submit(sim, slot, (size_t)sim_between(sim, 1, sim->traits.batch_max));
     }
 }
 
@@ -269,7 +268,7 @@ static void stop_removed(struct sim *sim)
 
     for (int i = 0; i < (int)sim->node_count; i++) {
         struct sim_node *node = sim->nodes[i];
-        bool was_member = node->machine.index > 0 || i < (int)sim->traits.servers;
+        bool was_member = node->applied.index > 0 || i < (int)sim->traits.servers;
 
         if (was_member && membership_find(membership, node->id) == NULL && !node->gone &&
             sim_below(sim, 4) == 0) {
@@ -334,7 +333,7 @@ static void act(struct sim *sim, struct sim_event *event)
     if (sim->nemesis->stopped)
         return;
     act_once(sim);
-    next.at_us = sim->now_us + sim_between(sim, 1, 2 * (int64_t)sim->traits.nemesis_us);
+    next.at_us = sim->world->now_us + sim_between(sim, 1, 2 * (int64_t)sim->traits.nemesis_us);
     sim_at(sim, &next);
 }
 
@@ -345,7 +344,7 @@ static void operate(struct sim *sim, struct sim_event *event)
     if (sim->nemesis->stopped)
         return;
     change(sim);
-    next.at_us = sim->now_us + sim_between(sim, 1, 2 * (int64_t)sim->traits.change_us);
+    next.at_us = sim->world->now_us + sim_between(sim, 1, 2 * (int64_t)sim->traits.change_us);
     sim_at(sim, &next);
 }
 
@@ -364,7 +363,7 @@ void sim_nemesis_stop(struct sim *sim)
 bool sim_nemesis_paused(const struct sim *sim)
 {
     for (size_t i = 0; i < sim->node_count; i++)
-        if (sim->nodes[i]->up && sim->nodes[i]->paused_until_us > sim->now_us)
+        if (sim->nodes[i]->up && sim->nodes[i]->paused_until_us > sim->world->now_us)
             return true;
     return false;
 }

@@ -124,7 +124,7 @@ int64_t sim_net_passage_us(struct sim *sim, int from, int to)
 static void post(struct sim *sim, int to, const struct peer_message *message)
 {
     struct sim_event event = {
-        .at_us = sim->now_us + passage_us(sim),
+        .at_us = sim->world->now_us + passage_us(sim),
         .fire = arrive,
         .node = to,
         .argument = sim->net->era,

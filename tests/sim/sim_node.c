@@ -11,7 +11,6 @@
 
 #include "broker/bus/alloc.h"
 #include "tests/sim/sim_check.h"
-#include "tests/sim/sim_clients.h"
 #include "tests/sim/sim_nemesis.h"
 #include "tests/sim/sim_net.h"
 #include "tests/sim/sim_node_internal.h"
@@ -32,7 +31,7 @@ int64_t sim_node_now_ms(const struct sim *sim, const struct sim_node *self)
 
 bool sim_node_serves(const struct sim_node *self)
 {
-    return self->up && self->role == CONSENSUS_LEADER && self->machine.index >= self->barrier;
+    return self->up && self->role == CONSENSUS_LEADER && self->applied.index >= self->barrier;
 }
 
 void sim_node_trace(const struct sim_node *self, FILE *file)
@@ -44,7 +43,7 @@ void sim_node_trace(const struct sim_node *self, FILE *file)
     else
         fprintf(file, "n%-2" PRIu64 " %c t%-4" PRIu64 " %5" PRIu64 "/%-5" PRIu64 "%c ", self->id,
                 roles[consensus_role(self->consensus)], consensus_term(self->consensus),
-                consensus_last_index(self->consensus), self->machine.index,
+                consensus_last_index(self->consensus), self->applied.index,
                 self->installing ? 'i' : ' ');
 }
 
@@ -128,7 +127,7 @@ void sim_node_write(struct sim *sim, struct sim_node *self, const struct sim_dis
 
     if (op->kind == DISK_WRITE && sim_mutation_is(MUTATION_FSYNC)) {
         struct sim_event lie = {
-            .at_us = sim->now_us, .fire = disk_lies, .node = self->slot, .life = self->life};
+            .at_us = sim->world->now_us, .fire = disk_lies, .node = self->slot, .life = self->life};
 
         begun.reported = true;
         sim_at(sim, &lie);
@@ -197,6 +196,7 @@ static void role_action(struct sim *sim, struct sim_node *self,
     if (action->role.role == CONSENSUS_LEADER)
         sim_check_leader(sim, self, action->role.term);
     self->role = action->role.role;
+    self->role_term = action->role.term;
     self->barrier = action->role.barrier;
 }
 
@@ -231,45 +231,87 @@ static void carry_out(struct sim *sim, struct sim_node *self, struct consensus_a
 
 /* ---- Applying and serving ----------------------------------------------------------------------- */
 
+static void apply_entry(struct sim *sim, struct sim_node *self, const struct shared_entry *shared)
+{
+    const struct log_entry *entry = &shared->entry;
+    void *result = sim->use->machine->apply(self->machine, entry, sim_check_checksum(sim, shared));
+
+    self->applied = (struct sim_applied){entry->index, entry->term, entry->log_time_ms};
+    sim_check_apply(sim, self, entry);
+    sim->use->applied(sim, self, entry, result);
+}
+
+static void apply_up_to(struct sim *sim, struct sim_node *self, replica_index last)
+{
+    sim->use->machine->begin(self->machine);
+    while (self->applied.index < last && sim->world->violation[0] == '\0') {
+        struct shared_entry *entry = sim_log_entry(&self->log, self->applied.index + 1);
+
+        if (entry == NULL) {
+            sim_fail(sim, "n%" PRIu64 ": entry %" PRIu64 " is committed and not in the log",
+                     self->id, self->applied.index + 1);
+            break;
+        }
+        apply_entry(sim, self, entry);
+    }
+    sim->use->machine->commit(self->machine);
+}
+
 static bool apply(struct sim *sim, struct sim_node *self)
 {
     replica_index durable = consensus_durable_index(self->consensus);
     replica_index last = self->commit < durable ? self->commit : durable;
-    replica_index before = self->machine.index;
 
-    if (self->installing)
+    if (self->installing || self->applied.index >= last || sim->world->violation[0] != '\0')
         return false;
-    while (self->machine.index < last && sim->violation[0] == '\0') {
-        struct shared_entry *entry = sim_log_entry(&self->log, self->machine.index + 1);
-
-        if (entry == NULL) {
-            sim_fail(sim, "n%" PRIu64 ": entry %" PRIu64 " is committed and not in the log",
-                     self->id, self->machine.index + 1);
-            break;
-        }
-        sim_machine_apply(&self->machine, &entry->entry, sim_check_checksum(sim, entry));
-        sim_check_apply(sim, self, &entry->entry);
-        sim_clients_applied(sim, self, &entry->entry);
-    }
-    if (self->machine.index == before)
-        return false;
-    consensus_applied(self->consensus, self->machine.index);
+    apply_up_to(sim, self, last);
+    consensus_applied(self->consensus, self->applied.index);
+    if (sim->use->settled != NULL)
+        sim->use->settled(sim, self);
     return true;
+}
+
+/* ---- Leading ------------------------------------------------------------------------------------ */
+
+/* In this order, around applying, as replica_turn() does it. */
+static void lose_lead(struct sim *sim, struct sim_node *self)
+{
+    if (self->lead_term == 0 ||
+        (self->role == CONSENSUS_LEADER && self->role_term == self->lead_term))
+        return;
+    self->lead_term = 0;
+    if (sim->use->lead != NULL)
+        sim->use->lead(sim, self, false);
+}
+
+static void take_lead(struct sim *sim, struct sim_node *self)
+{
+    if (self->lead_term != 0 || !sim_node_serves(self))
+        return;
+    self->lead_term = self->role_term;
+    if (sim->use->lead != NULL)
+        sim->use->lead(sim, self, true);
 }
 
 static void serve(struct sim *sim, struct sim_node *self)
 {
-    size_t kept = 0;
+    struct sim_read due[SIM_READS_MAX];
+    size_t kept = 0, count = 0;
 
     for (size_t i = 0; i < self->read_count; i++) {
         const struct sim_read *read = &self->reads[i];
 
-        if (read->index == 0 || self->machine.index < read->index || self->installing)
+        if (read->index == 0 || self->applied.index < read->index || self->installing)
             self->reads[kept++] = *read;
         else
-            sim_check_read(sim, self, read);
+            due[count++] = *read;
     }
     self->read_count = kept;
+    for (size_t i = 0; i < count; i++) {
+        sim_check_read(sim, self, &due[i]);
+        if (sim->use->served != NULL)
+            sim->use->served(sim, self, &due[i]);
+    }
 }
 
 static void timer(struct sim *sim, struct sim_event *event);
@@ -291,7 +333,7 @@ static void timer(struct sim *sim, struct sim_event *event)
 {
     struct sim_node *self = sim->nodes[event->node];
 
-    if (event->at_us != self->armed_us && self->paused_until_us <= sim->now_us)
+    if (event->at_us != self->armed_us && self->paused_until_us <= sim->world->now_us)
         return;
     if (sim_node_deferred(sim, event))
         return;
@@ -308,12 +350,14 @@ static void follow(struct sim *sim, struct sim_node *self)
 
     do {
         while (consensus_next(self->consensus, &action)) {
-            if (sim->violation[0] == '\0')
+            if (sim->world->violation[0] == '\0')
                 carry_out(sim, self, &action);
             else
                 consensus_action_close(&action);
         }
+        lose_lead(sim, self);
     } while (apply(sim, self));
+    take_lead(sim, self);
     serve(sim, self);
 }
 
@@ -323,9 +367,9 @@ void sim_node_turn(struct sim *sim, struct sim_node *self)
     self->steps++;
     follow(sim, self);
     sim_check_step(sim, self);
-    if (sim->violation[0] != '\0')
+    if (sim->world->violation[0] != '\0')
         return;
-    if (self->machine.index >= self->disk.state.snapshot.mark.index + sim->traits.snapshot_entries)
+    if (self->applied.index >= self->disk.state.snapshot.mark.index + sim->traits.snapshot_entries)
         sim_node_snapshot(sim, self->slot, (unsigned)sim_below(sim, 64));
     arm(sim, self);
 }
@@ -347,7 +391,7 @@ bool sim_node_deferred(struct sim *sim, struct sim_event *event)
         unload(event);
         return true;
     }
-    if (self->paused_until_us <= sim->now_us) {
+    if (self->paused_until_us <= sim->world->now_us) {
         self->backlog = 0;
         return false;
     }
@@ -399,17 +443,19 @@ void sim_node_turn_after(struct sim *sim, int slot, int code)
         sim_node_tick(sim, slot);
 }
 
-void sim_node_read(struct sim *sim, int slot)
+uint64_t sim_node_read(struct sim *sim, int slot)
 {
     struct sim_node *self = sim->nodes[slot];
     struct sim_read *read = &self->reads[self->read_count];
+    uint64_t ticket;
 
     if (self->read_count == SIM_READS_MAX)
-        return;
+        return 0;
+    ticket = consensus_read(self->consensus, sim_node_now_ms(sim, self));
     self->read_count++;
-    *read = (struct sim_read){0, 0, sim_check_floor(sim)};
-    read->ticket = consensus_read(self->consensus, sim_node_now_ms(sim, self));
+    *read = (struct sim_read){ticket, 0, sim_check_floor(sim)};
     sim_node_turn(sim, self);
+    return ticket;
 }
 
 /* ---- The operator's ------------------------------------------------------------------------------ */

@@ -19,6 +19,13 @@ struct sim_read {
     replica_index floor; /* what it has to show at least, by the judge */
 };
 
+/* How far a machine has got. */
+struct sim_applied {
+    replica_index index; /* of the last applied entry; 0: none */
+    replica_term term;   /* its term */
+    int64_t log_time_ms; /* its log time */
+};
+
 struct sim_node {
     int slot;    /* in sim->nodes */
     uint64_t id; /* slot + 1 */
@@ -36,13 +43,17 @@ struct sim_node {
     int64_t armed_us;   /* when its timer fires; INT64_MAX: it is not armed */
     struct sim_log log; /* as it has been told, durable or not */
     replica_index commit;
-    struct sim_machine machine;
+    void *machine; /* of sim->use */
+    struct sim_applied applied;
     bool installing;
     bool saving;          /* a snapshot is being taken */
     replica_index wanted; /* snapshot that is to be fetched; 0: none */
     struct sim_snapshot *fetched;
     enum consensus_role role;
-    replica_index barrier; /* leader: the first entry of its term */
+    replica_term role_term;
+    replica_index barrier;  /* leader: the first entry of its term */
+    replica_term lead_term; /* in which its use knows it to lead; 0: it does not */
+    void *process;          /* what its use has in this process */
     struct sim_read reads[SIM_READS_MAX];
     size_t read_count;
 
@@ -55,7 +66,7 @@ struct sim_node {
 void sim_nodes_found(struct sim *sim, size_t count);
 /* Make one more, which has nothing and waits to be added; start it. Returns its slot, -1: no room. */
 int sim_node_join(struct sim *sim);
-void sim_node_destroy(struct sim_node **self_p);
+void sim_node_destroy(struct sim *sim, struct sim_node **self_p);
 
 int sim_node_by_id(const struct sim *sim, uint64_t id); /* slot; -1: there is none */
 
@@ -75,7 +86,8 @@ void sim_node_tick(struct sim *sim, int slot);
 int sim_node_submit(struct sim *sim, int slot, const struct log_entry *entries, size_t count,
                     replica_index *first);
 void sim_node_turn_after(struct sim *sim, int slot, int code);
-void sim_node_read(struct sim *sim, int slot);
+/* Returns its ticket, by which it is known when it is served; 0: there is no room. */
+uint64_t sim_node_read(struct sim *sim, int slot);
 /* Take a snapshot of what is applied, unless one is being taken or installed. */
 void sim_node_snapshot(struct sim *sim, int slot, unsigned trailing);
 int sim_node_add(struct sim *sim, int slot, int who);

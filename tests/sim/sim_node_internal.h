@@ -11,6 +11,9 @@ void sim_node_turn(struct sim *sim, struct sim_node *self);
 /* Hand a write to the disk; it is taken over. */
 void sim_node_write(struct sim *sim, struct sim_node *self, const struct sim_disk_op *op);
 
+/* sim_life.c: open the machine with what the disk holds. */
+void sim_node_restore(struct sim *sim, struct sim_node *self);
+
 /* sim_snapshot.c */
 void sim_node_fetch(struct sim *sim, struct sim_node *self, const struct consensus_action *action);
 void sim_node_install(struct sim *sim, struct sim_node *self,

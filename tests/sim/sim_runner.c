@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/sim/sim_catalog.h"
+
 #define JOBS_MAX 64
 
 /* What a worker leaves where the others see it, even when it dies. */
@@ -61,7 +63,7 @@ static void run_one(const struct sim_batch *batch, struct board *board, struct p
     if (sim_run(sim))
         sim_counts_add(&page->counts, &sim->counts);
     else
-        note(board, seed, sim->violation);
+        note(board, seed, sim->world->violation);
     sim_destroy(&sim);
     page->seed = 0;
 }
@@ -187,6 +189,8 @@ void sim_replay_text(const struct sim_options *options, uint64_t seed, char *tex
     if (options->membership >= 0)
         length += snprintf(text + length, size - (size_t)length, " --membership %s",
                            options->membership ? "on" : "off");
+    if (options->use == &sim_use_catalog)
+        length += snprintf(text + length, size - (size_t)length, " --machine catalog");
     if (options->mutation != MUTATION_NONE)
         length += snprintf(text + length, size - (size_t)length, " --mutation %s",
                            sim_mutation_name(options->mutation));

@@ -38,11 +38,11 @@ void script_settle(struct script *self)
 
 void script_pass(struct script *self, int64_t us)
 {
-    const int64_t until_us = self->sim->now_us + us;
+    const int64_t until_us = self->sim->world->now_us + us;
     const struct sim_event end = {.at_us = until_us, .fire = nothing, .node = -1};
 
     sim_at(self->sim, &end);
-    while (self->sim->now_us < until_us && sim_step(self->sim))
+    while (self->sim->world->now_us < until_us && sim_step(self->sim))
         ;
     script_settle(self);
 }
@@ -145,7 +145,7 @@ int script_promote(struct script *self, int leader)
         script_wake(self, leader);
         script_talk_all(self);
         code = sim_node_promote(self->sim, leader, learner);
-    } while (code == ERR_UNAVAILABLE && self->sim->violation[0] == '\0');
+    } while (code == ERR_UNAVAILABLE && self->sim->world->violation[0] == '\0');
     script_expect(self, code == 0, "the learner is promoted");
     script_settle(self);
     return learner;

@@ -23,6 +23,9 @@ struct passage { /* a snapshot that is asked for, sent, or written to its file *
 
 static void passage_drop(void **load_p)
 {
+    struct passage *self = *load_p;
+
+    sim_snapshot_close(&self->snapshot);
     free(*load_p);
     *load_p = NULL;
 }
@@ -32,7 +35,7 @@ static void pass(struct sim *sim, struct sim_node *self, int64_t in_us, sim_even
                  struct passage *passage)
 {
     struct sim_event event = {
-        .at_us = sim->now_us + in_us,
+        .at_us = sim->world->now_us + in_us,
         .fire = fire,
         .node = self->slot,
         .life = self->life,
@@ -57,7 +60,7 @@ static void saved(struct sim *sim, struct sim_event *event)
     self->saving = false;
     /* One that is installed, or being so, is above it, and takes its place. */
     if (!self->installing && index > self->disk.state.snapshot.mark.index) {
-        self->disk.state.snapshot = passage->snapshot;
+        sim_snapshot_copy(&self->disk.state.snapshot, &passage->snapshot);
         if (consensus_snapshot_taken(self->consensus, &passage->snapshot.mark, passage->trailing,
                                      sim_node_now_ms(sim, self))) {
             sim->counts.snapshots_taken++;
@@ -69,7 +72,7 @@ static void saved(struct sim *sim, struct sim_event *event)
         }
         sim_node_turn(sim, self);
     }
-    free(passage);
+    passage_drop(&event->load);
 }
 
 void sim_node_snapshot(struct sim *sim, int slot, unsigned trailing)
@@ -79,17 +82,17 @@ void sim_node_snapshot(struct sim *sim, int slot, unsigned trailing)
     struct snapshot_mark *mark;
 
     if (!self->up || self->saving || self->installing ||
-        self->machine.index <= self->disk.state.snapshot.mark.index)
+        self->applied.index <= self->disk.state.snapshot.mark.index)
         return;
     passage = alloc_zero(sizeof *passage);
     passage->trailing = trailing;
-    passage->snapshot.image = self->machine;
+    passage->snapshot.image = sim->use->machine->save(self->machine);
     mark = &passage->snapshot.mark;
-    mark->index = self->machine.index;
-    mark->term = self->machine.term;
-    mark->log_time_ms = self->machine.log_time_ms;
-    mark->bytes = sizeof self->machine;
-    mark->checksum = (uint32_t)sim_machine_digest(&self->machine);
+    mark->index = self->applied.index;
+    mark->term = self->applied.term;
+    mark->log_time_ms = self->applied.log_time_ms;
+    mark->bytes = passage->snapshot.image->size;
+    mark->checksum = (uint32_t)sim->use->machine->digest(self->machine);
     consensus_membership_at(self->consensus, mark->index, &mark->membership,
                             &mark->membership_index);
     sim_check_membership(sim, self, mark);
@@ -108,15 +111,15 @@ static void fetched(struct sim *sim, struct sim_event *event)
         return;
     if (passage->snapshot.mark.index == self->wanted && !self->installing) {
         self->wanted = 0;
-        free(self->fetched);
-        self->fetched = alloc_zero(sizeof *self->fetched);
-        *self->fetched = passage->snapshot;
+        if (self->fetched == NULL)
+            self->fetched = alloc_zero(sizeof *self->fetched);
+        sim_snapshot_copy(self->fetched, &passage->snapshot);
         consensus_snapshot_fetched(self->consensus, &passage->snapshot.mark,
                                    sim->nodes[passage->from]->id, passage->term,
                                    sim_node_now_ms(sim, self));
         sim_node_turn(sim, self);
     }
-    free(passage);
+    passage_drop(&event->load);
 }
 
 /* It has arrived and is written to a file. */
@@ -137,12 +140,12 @@ static void asked(struct sim *sim, struct sim_event *event)
     const struct sim_node *source = sim->nodes[passage->from];
     int64_t us = sim_net_passage_us(sim, passage->from, event->node);
 
-    if (!source->up || source->paused_until_us > sim->now_us || us < 0 ||
+    if (!source->up || source->paused_until_us > sim->world->now_us || us < 0 ||
         source->disk.state.snapshot.mark.index != passage->snapshot.mark.index) {
-        free(passage);
+        passage_drop(&event->load);
         return;
     }
-    passage->snapshot = source->disk.state.snapshot;
+    sim_snapshot_copy(&passage->snapshot, &source->disk.state.snapshot);
     pass(sim, self, us + sim_between(sim, 0, LOAD_US_GREATEST), loaded, passage);
 }
 
@@ -172,7 +175,7 @@ void sim_node_install(struct sim *sim, struct sim_node *self, const struct conse
 
     sim_trace(sim, self->slot, "install %" PRIu64, action->install->index);
     if (self->fetched == NULL || self->fetched->mark.index != action->install->index ||
-        action->install->index <= self->machine.index) {
+        action->install->index <= self->applied.index) {
         sim_fail(sim,
                  "n%" PRIu64 ": snapshot %" PRIu64 " is to be installed, and was not fetched or "
                  "is old",
@@ -190,9 +193,9 @@ void sim_node_install(struct sim *sim, struct sim_node *self, const struct conse
 void sim_node_installed(struct sim *sim, struct sim_node *self)
 {
     self->installing = false;
-    self->machine = self->disk.state.snapshot.image;
+    sim_node_restore(sim, self);
     sim->counts.snapshots_installed++;
-    sim_trace(sim, self->slot, "installed %" PRIu64, self->machine.index);
+    sim_trace(sim, self->slot, "installed %" PRIu64, self->applied.index);
     sim_check_installed(sim, self);
     consensus_snapshot_installed(self->consensus, sim_node_now_ms(sim, self));
     sim_node_turn(sim, self);

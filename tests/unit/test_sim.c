@@ -2,6 +2,7 @@
  * them: make sim, make sim-mutations.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+/* link: catalog order */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,17 +11,18 @@
 
 #include <stdio.h>
 
-#include "services/replica/consensus.h" /* for its archive */
 #include "tests/sim/sim_cases.h"
+#include "tests/sim/sim_catalog.h"
 #include "tests/sim/sim_net.h"
 #include "tests/sim/sim_node.h"
 
-#define SEEDS        240
-#define JOBS         2
-#define MUTANT_SEEDS 60
+#define SEEDS         240
+#define CATALOG_SEEDS 16
+#define JOBS          2
+#define MUTANT_SEEDS  60
 
 static const struct sim_options by_the_seed = {
-    .heal_majority = -1, .pre_vote = -1, .membership = -1};
+    .heal_majority = -1, .pre_vote = -1, .membership = -1, .use = &sim_use_toy};
 
 /* A crash of a node loses writes that are not durable, and keeps at most the first of them. */
 static void test_a_crash_keeps_a_first_part_of_the_writes(void **state)
@@ -35,7 +37,7 @@ static void test_a_crash_keeps_a_first_part_of_the_writes(void **state)
         struct sim_disk disk;
         size_t lost;
 
-        sim->random += (uint64_t)round;
+        sim->world->random += (uint64_t)round;
         sim_disk_init(&disk);
         for (replica_term term = 1; term <= 3; term++) {
             struct sim_disk_op op = {.kind = DISK_WRITE, .write = {.term = term, .vote = term}};
@@ -100,14 +102,13 @@ static void test_directed_cases_pass(void **state)
     assert_int_equal(failed, 0);
 }
 
-/* Groups of all kinds, under fire, keep all promises, and go on when it is out. */
-static void test_seeds_pass(void **state)
+static void assert_seeds_pass(const struct sim_use *use, uint64_t seeds)
 {
-    struct sim_batch batch = {.options = by_the_seed, .from = 1, .to = SEEDS, .jobs = JOBS};
+    struct sim_batch batch = {.options = by_the_seed, .from = 1, .to = seeds, .jobs = JOBS};
     struct sim_outcome outcome;
     char replay[300];
-    (void)state;
 
+    batch.options.use = use;
     sim_run_batch(&batch, &outcome);
     if (outcome.failures > 0) {
         sim_replay_text(&batch.options, outcome.first[0].seed, replay, sizeof replay);
@@ -115,8 +116,22 @@ static void test_seeds_pass(void **state)
                replay);
     }
     assert_int_equal(outcome.failures, 0);
-    assert_int_equal(outcome.counts.runs, SEEDS);
-    assert_true(outcome.counts.commits >= SEEDS * SIM_FIRE_COMMITS);
+    assert_int_equal(outcome.counts.runs, seeds);
+    assert_true(outcome.counts.commits >= seeds * SIM_FIRE_COMMITS);
+}
+
+/* Groups of all kinds, under fire, keep all promises, and go on when it is out. */
+static void test_seeds_pass(void **state)
+{
+    (void)state;
+    assert_seeds_pass(&sim_use_toy, SEEDS);
+}
+
+/* So do groups whose machine is the catalog's, with its tables. */
+static void test_seeds_of_the_catalog_pass(void **state)
+{
+    (void)state;
+    assert_seeds_pass(&sim_use_catalog, CATALOG_SEEDS);
 }
 
 static void assert_found(enum sim_mutation mutation)
@@ -166,6 +181,7 @@ int main(void)
         cmocka_unit_test(test_a_link_is_cut_one_way),
         cmocka_unit_test(test_directed_cases_pass),
         cmocka_unit_test(test_seeds_pass),
+        cmocka_unit_test(test_seeds_of_the_catalog_pass),
         cmocka_unit_test(test_mutations_are_found),
         cmocka_unit_test(test_a_seed_replays),
     };
