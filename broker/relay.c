@@ -10,6 +10,7 @@
 #include "broker/bus/feed.h"
 #include "broker/bus/frame.h"
 #include "broker/bus/limits.h"
+#include "broker/bus/probe.h"
 
 struct relay {
     zloop_t *loop;
@@ -82,6 +83,7 @@ static zsock_t *relay_bind(int type, const char *endpoint, const char **failed)
     zsock_set_sndhwm(socket, RELAY_MESSAGES_MAX);
     zsock_set_rcvhwm(socket, RELAY_MESSAGES_MAX);
     zsock_set_maxmsgsize(socket, MESSAGE_BYTES_MAX);
+    probe_connections(socket);
     if (type == ZMQ_XPUB)
         zsock_set_xpub_nodrop(socket, 1);
     if (zsock_bind(socket, "%s", endpoint) >= 0)

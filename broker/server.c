@@ -21,6 +21,7 @@
 #include "broker/bus/frame.h"
 #include "broker/bus/limits.h"
 #include "broker/bus/metrics.h"
+#include "broker/bus/probe.h"
 #include "broker/outbox.h"
 #include "broker/relay.h"
 #include "broker/router.h"
@@ -267,14 +268,7 @@ static void server_new_socket(struct server *self)
     zsock_set_sndbuf(self->socket, BROKER_SEND_BYTES);
     zsock_set_linger(self->socket, BROKER_LINGER_MS);
     zsock_set_backlog(self->socket, BROKER_BACKLOG);
-    /* A connection whose other end vanished without a word ends by TCP's own probes. Not by libzmq's
-     * heartbeats: version 4.3.4 ends the process by an assertion when their timer meets a lost
-     * connection that still has something to be read (its issues 3937 and 4364). */
-    zsock_set_tcp_keepalive(self->socket, 1);
-    zsock_set_tcp_keepalive_idle(self->socket, BROKER_PROBE_S);
-    zsock_set_tcp_keepalive_intvl(self->socket, BROKER_PROBE_S);
-    zsock_set_tcp_keepalive_cnt(self->socket, BROKER_PROBES_MAX);
-    zsock_set_tcp_maxrt(self->socket, BROKER_PROBE_S * BROKER_PROBES_MAX * 1000);
+    probe_connections(self->socket);
 }
 
 static int server_bind(struct server *self, const struct server_options *options)

@@ -14,6 +14,7 @@
 #include "broker/bus/clock.h"
 #include "broker/bus/err.h"
 #include "broker/bus/limits.h"
+#include "broker/bus/probe.h"
 #include "services/replica/snapshot_file.h"
 #include "services/replica/snapshot_message.h"
 
@@ -284,6 +285,7 @@ static zsock_t *snapshot_channel_bind(const char *endpoint)
     zsock_set_sndhwm(socket, 2 * SNAPSHOT_CREDIT);
     zsock_set_rcvhwm(socket, 2 * SNAPSHOT_CREDIT);
     zsock_set_maxmsgsize(socket, SNAPSHOT_MESSAGE_BYTES_MAX);
+    probe_connections(socket);
     if (zsock_bind(socket, "%s", endpoint) < 0) {
         int saved_errno = errno;
         zsock_destroy(&socket);

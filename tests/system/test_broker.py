@@ -17,7 +17,7 @@ import zmq
 
 import bus
 from broker import Broker, Client, PlainClient, PlainWorker, Worker, wait_served
-from cluster import PortBlock, program, wait_until
+from cluster import PortBlock, probed_ports, program, wait_until
 
 DIALECTS = list(itertools.product((1, 2), (True, False)))
 BEAT_S, GONE_S = 0.1, 0.5  # HEARTBEAT_MS and HEARTBEAT_GONE_MS
@@ -486,6 +486,24 @@ def test_the_feed_is_relayed_but_not_what_is_private(make_cluster_config):
         process.terminate()
         assert process.wait(10) == 0
         process.stderr.close()
+
+
+def test_every_connection_is_probed_so_that_none_to_a_vanished_machine_stays(make_cluster_config):
+    config, ports = make_cluster_config
+    process = subprocess.Popen([program("pygmy-broker"), "--config", config],
+                               stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    context = zmq.Context.instance()
+    peers = [context.socket(kind) for kind in (zmq.DEALER, zmq.PUB, zmq.SUB)]
+    try:
+        for peer, name in zip(peers, ("bus", "publish", "subscribe")):
+            peer.connect(f"tcp://127.0.0.1:{ports[name]}")
+        wait_until(lambda: probed_ports() >= set(ports.values()),
+                   what="a connection to each port is probed")
+    finally:
+        for peer in peers:
+            peer.close(linger=0)
+        process.terminate()
+        process.wait()
 
 
 def test_a_slow_subscriber_loses_messages_and_nobody_else_does(make_cluster_config):

@@ -10,8 +10,9 @@ import os
 import re
 
 import pytest
+import zmq
 
-from cluster import wait_until
+from cluster import probed_ports, wait_until
 from customers import Customers
 from replicas import GROUPS, WELL_S, away, followers_of, leader_of, replicas_of, rows_of, wait_well
 from shop import add_item
@@ -116,3 +117,10 @@ def test_a_damaged_snapshot_is_refused(store):
     make_orders(store, 20)
     store.do("reseed", name)
     assert_equal(store)
+
+
+def test_no_connection_of_a_vanished_machine_stays_where_snapshots_are_fetched(cluster):
+    port = cluster.port_base + 50
+    with zmq.Context.instance().socket(zmq.DEALER) as fetcher:
+        fetcher.connect(f"tcp://127.0.0.1:{port}")
+        wait_until(lambda: port in probed_ports(), what="its connection is probed")
