@@ -120,6 +120,16 @@ static void toy_status(void *arg, json_t *status)
     json_object_set_new(status, "toys", json_integer(7));
 }
 
+/* Every entry has changed a row of its own. */
+static void toy_changes(void *arg, struct changes_page *page)
+{
+    struct toy *self = arg;
+    const uint64_t last = replica_applied_index(node_replica(self->node));
+    for (uint64_t i = page->since + 1; i <= last && changes_page_room(page, i, 1) != CHANGES_FULL;
+         i++)
+        changes_page_add(page, i, json_integer((json_int_t)i), 1);
+}
+
 static void toy_close(void *arg)
 {
     struct toy *self = arg;
@@ -147,6 +157,7 @@ static const struct node_service toy_service = {
     .operation_count = sizeof toy_operations / sizeof toy_operations[0],
     .open = toy_open,
     .status = toy_status,
+    .changes = toy_changes,
     .close = toy_close,
 };
 
@@ -509,6 +520,33 @@ static void test_a_process_tells_its_status(void **state)
     json_decref(answer);
 }
 
+static void assert_changes(struct fixture *self, const char *request, const char *expected)
+{
+    json_t *answer;
+    assert_int_equal(call(self, "node.catalog-1", request, &answer), OK);
+    char *text = json_dumps(answer, JSON_COMPACT | JSON_SORT_KEYS);
+    assert_string_equal(text, expected);
+    free(text);
+    json_decref(answer);
+}
+
+/* It tells what has changed since an index, in pages, and where it is itself. */
+static void test_a_process_tells_what_changed(void **state)
+{
+#define CHANGES(changes, from, index, more)                                                        \
+    "{\"changes\":[" changes "],\"cluster\":\"0123456789abcdef0123456789abcdef\",\"from\":" from   \
+    ",\"group\":\"catalog\",\"index\":" index ",\"more\":" more ",\"term\":2}"
+    struct fixture *self = *state;
+
+    start(self);
+    number_of(self, "catalog.leader", "{\"op\":\"put\",\"text\":\"x\"}", "index");
+    assert_changes(self, "{\"op\":\"changes\"}", CHANGES("", "3", "3", "false"));
+    assert_changes(self, "{\"op\":\"changes\",\"since\":1}", CHANGES("2,3", "1", "3", "false"));
+    assert_changes(self, "{\"op\":\"changes\",\"since\":0,\"limit\":2}",
+                   CHANGES("1,2", "0", "2", "true"));
+    assert_changes(self, "{\"op\":\"changes\",\"since\":9}", CHANGES("", "9", "3", "false"));
+}
+
 /* What it does not know is refused there as everywhere. */
 static void test_its_own_operations_take_no_members(void **state)
 {
@@ -839,6 +877,7 @@ int main(int argc, char **argv)
         TEST(test_the_secret_is_asked_for),
         TEST(test_impossible_answers_are_refused),
         TEST(test_a_process_tells_its_status),
+        TEST(test_a_process_tells_what_changed),
         TEST(test_its_own_operations_take_no_members),
         TEST(test_metrics_count_operations),
         TEST(test_a_request_is_logged_with_its_id),
