@@ -95,6 +95,7 @@ void node_feed_look(void *arg)
 static void node_feed_publish(struct node *self)
 {
     struct node_feed *feed = &self->feed;
+    const int64_t begin_us = clock_us();
     struct changes_page page;
     uint64_t index;
     json_t *message =
@@ -107,6 +108,7 @@ static void node_feed_publish(struct node *self)
     changes_feed_sent(&feed->changes, index, clock_ms());
     free(text);
     json_decref(message);
+    metric_observe(feed->seconds, (double)(clock_us() - begin_us) / 1e6);
 }
 
 static void node_feed_on_alarm(void *arg)
@@ -132,6 +134,8 @@ void node_feed_init(struct node *self)
                                      "Messages of the stream of changes that were published");
     feed->rows = metrics_counter(self->metrics, "pygmy_changes_rows_total", NULL,
                                  "Rows in messages of the stream of changes");
+    feed->seconds = metrics_histogram(self->metrics, "pygmy_changes_message_seconds", NULL,
+                                      "How long the loop was held to make a message of them");
 }
 
 void node_feed_close(struct node *self)

@@ -46,6 +46,7 @@ struct node_feed {
     int64_t due_ms;      /* what it is set to; INT64_MAX: it is off, or late and of no use */
     struct metric *messages;
     struct metric *rows;
+    struct metric *seconds;
 };
 
 /* From the first signal on. */
