@@ -51,20 +51,18 @@ static bool verify_is_replica(const struct config_node *node)
     return node->kind == NODE_CATALOG || node->kind == NODE_ORDER;
 }
 
-static void verify_ask_audits(struct verify *self)
+/* Have a catalog audited, once. It is for who answers at all: an audit has so much time because of its
+ * work, and a process that is away would be waited for as long. */
+static void verify_ask_audit(struct verify *self, const struct config_node *node)
 {
-    self->audits = json_object();
-    for (size_t i = 0; i < self->config->node_count && !zsys_interrupted; i++) {
-        const struct config_node *node = &self->config->nodes[i];
-        json_t *audit = NULL;
-        if (node->kind == NODE_CATALOG)
-            audit = verify_ask(self, node->name, "audit", VERIFY_AUDIT_MS);
-        if (audit != NULL)
-            json_object_set_new(self->audits, node->name, audit);
-    }
+    json_t *audit = NULL;
+    if (node->kind == NODE_CATALOG && json_object_get(self->audits, node->name) == NULL)
+        audit = verify_ask(self, node->name, "audit", VERIFY_AUDIT_MS);
+    if (audit != NULL)
+        json_object_set_new(self->audits, node->name, audit);
 }
 
-/* One look at all digests. */
+/* One look at all digests, and at what was not audited yet. */
 static json_t *verify_rows(struct verify *self)
 {
     json_t *rows = json_array();
@@ -73,6 +71,8 @@ static json_t *verify_rows(struct verify *self)
         if (!verify_is_replica(node))
             continue;
         json_t *digest = verify_ask(self, node->name, "digest", STATUS_TIMEOUT_MS);
+        if (digest != NULL)
+            verify_ask_audit(self, node);
         json_array_append_new(rows, verify_row(node->name, config_kind_name(node->kind), digest,
                                                json_object_get(self->audits, node->name)));
         json_decref(digest);
@@ -163,16 +163,16 @@ static int verify_print(const struct cli *cli, json_t *rows)
 
 static int verify_run(struct cli *cli)
 {
-    struct verify self = {.cli = cli};
+    struct verify self = {.cli = cli, .audits = json_object()};
     char *error = NULL;
     if (config_load(cli_option(cli, "config"), NULL, 0, &self.config, &error) != OK) {
         cli_error(cli, "%s", error);
         free(error);
+        json_decref(self.audits);
         return EXIT_USAGE;
     }
     int status = cli_open(cli);
     if (status == EXIT_DONE) {
-        verify_ask_audits(&self);
         json_t *rows = verify_look(&self);
         status = rows != NULL ? verify_print(cli, rows) : EXIT_INTERRUPTED;
         json_decref(rows);

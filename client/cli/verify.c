@@ -125,11 +125,10 @@ static void verify_common(json_t *rows, const char *kind, char index[INDEX_BYTES
     }
 }
 
-/* How many of @kind have that digest at the index, and how many there are. */
-static size_t verify_count(const json_t *rows, const char *kind, const char *index,
-                           const char *digest, size_t *all)
+/* How many of @kind answered, and how many there are. */
+static size_t verify_answers(const json_t *rows, const char *kind, size_t *all)
 {
-    size_t i, same = 0;
+    size_t i, answers = 0;
     json_t *row;
     *all = 0;
     json_array_foreach(rows, i, row)
@@ -137,24 +136,23 @@ static size_t verify_count(const json_t *rows, const char *kind, const char *ind
         if (!verify_is_of(row, kind))
             continue;
         ++*all;
-        same += strcmp(verify_text(json_object_get(row, "known"), index), digest) == 0;
+        answers += verify_answered(row);
     }
-    return same;
+    return answers;
 }
 
-/* Whether all of @kind that answered have the same digest there. */
-static bool verify_all_same(const json_t *rows, const char *kind, const char *index,
-                            const char *digest)
+/* How many of @kind have that digest at the index. */
+static size_t verify_count(const json_t *rows, const char *kind, const char *index,
+                           const char *digest)
 {
-    size_t i;
+    size_t i, same = 0;
     json_t *row;
     json_array_foreach(rows, i, row)
     {
-        if (verify_is_of(row, kind) && verify_answered(row) &&
-            strcmp(verify_text(json_object_get(row, "known"), index), digest) != 0)
-            return false;
+        if (verify_is_of(row, kind))
+            same += strcmp(verify_text(json_object_get(row, "known"), index), digest) == 0;
     }
-    return true;
+    return same;
 }
 
 static void verify_compare_row(const json_t *rows, json_t *row, const char *index)
@@ -162,10 +160,11 @@ static void verify_compare_row(const json_t *rows, json_t *row, const char *inde
     const char *kind = verify_text(row, "kind");
     const char *digest = verify_text(json_object_get(row, "known"), index);
     size_t all;
-    if (!verify_answered(row) || index[0] == '\0')
+    size_t answers = verify_answers(rows, kind, &all);
+    if (!verify_answered(row) || index[0] == '\0' || (answers == 1 && all > 1))
         return;
-    bool good = verify_all_same(rows, kind, index, digest) ||
-                2 * verify_count(rows, kind, index, digest, &all) > all;
+    size_t same = verify_count(rows, kind, index, digest);
+    bool good = same == answers || 2 * same > all;
     json_object_set_new(row, "compared_index", json_integer(strtoll(index, NULL, 10)));
     json_object_set_new(row, "digest", json_string(digest));
     json_object_set_new(row, "state", json_string(good ? "equal" : "differs"));

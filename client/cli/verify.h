@@ -26,7 +26,8 @@ json_t *verify_row(const char *name, const char *kind, const json_t *digest, con
 
 /* Compare the replicas of each kind, at the highest index that all of those that answered know a digest
  * of: sets compared_index and digest (null: there is none), and state: "equal", "differs" (from a
- * majority of the configured replicas; all do where there is none) or "unknown". */
+ * majority of the configured replicas; all do where there is none) or "unknown", as is one that is
+ * alone in answering. */
 void verify_compare(json_t *rows);
 
 /* The verdict on rows that were compared. */

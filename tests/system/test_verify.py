@@ -9,6 +9,7 @@ import os
 import signal
 import sqlite3
 import threading
+import time
 
 import pytest
 
@@ -73,6 +74,25 @@ def test_a_replica_that_does_not_answer_is_unknown(store):
     assert result.code == 3 and result.json["verdict"] == "unknown", result
     states = {name: row["state"] for name, row in rows_of(result).items()}
     assert states == {name: "unknown" if name == "order-2" else "equal" for name in REPLICAS}
+
+
+def test_who_is_away_holds_up_nothing(store):
+    """Some seconds, however many are away; and one that is alone was compared with nobody."""
+    away = ["catalog-1", "catalog-2"]
+    for name in away:
+        os.kill(store.pid(name), signal.SIGSTOP)
+    begin = time.monotonic()
+    try:
+        result = store.pygmy("verify", "--json")
+    finally:
+        for name in away:
+            os.kill(store.pid(name), signal.SIGCONT)
+    took = time.monotonic() - begin
+    assert result.code == 3 and result.json["verdict"] == "unknown", result
+    rows = rows_of(result)
+    assert {name for name, row in rows.items() if row["state"] != "equal"} == {*away, "catalog-3"}
+    assert rows["catalog-3"]["conserved"] is True and rows["catalog-1"]["conserved"] is None
+    assert took < 12, "each was waited for as long as an audit may take"
 
 
 def test_a_changed_row_is_found_on_the_replica_that_has_it(store):

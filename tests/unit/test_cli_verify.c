@@ -111,8 +111,8 @@ static void test_without_a_majority_all_differ(void **state)
     json_decref(rows);
 }
 
-/* What can't be compared is not called equal: one that does not answer, one without a common index,
- * one that was not audited, no replica at all. */
+/* What can't be compared is not called equal: one that does not answer, one that is alone in answering,
+ * one without a common index, one that was not audited, no replica at all. */
 static void test_what_cannot_be_compared_is_unknown(void **state)
 {
     json_t *rows = json_array();
@@ -123,10 +123,11 @@ static void test_what_cannot_be_compared_is_unknown(void **state)
     add(rows, "catalog", digest(8, "aa", 1, "01"), audit(11, 0));
     add(rows, "catalog", digest(9, "aa", 2, "01"), audit(11, 0));
     verify_compare(rows);
-    expect_row(rows, 0, "equal", 9);
+    expect_row(rows, 0, "unknown", 0);
     expect_sentence(rows, VERIFY_UNKNOWN,
-                    "unknown: order-2 does not answer, catalog-3 has no digest at an index of the "
-                    "others, catalog-4 has no digest at an index of the others");
+                    "unknown: order-1 has no digest at an index of the others, order-2 does not "
+                    "answer, catalog-3 has no digest at an index of the others, catalog-4 has no "
+                    "digest at an index of the others");
     rows = json_array();
     add(rows, "catalog", digest(9, "aa", 2, "01"), NULL);
     verify_compare(rows);
