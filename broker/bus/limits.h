@@ -246,6 +246,24 @@
 #define VERIFY_AUDIT_MS 5000
 #define VERIFY_MS       5000
 #define VERIFY_PAUSE_MS 100
+/* The stream of committed changes, as its subscribers take it. A leader's beat comes twice a
+ * second: four that are missing are news. */
+#define CHANGES_SILENCE_MS 2000
+/* Live messages that a subscriber keeps above a gap, and their bytes: seconds of a busy leader's.
+ * What is beyond is dropped, and asked for. */
+#define CHANGES_KEPT_MAX       256
+#define CHANGES_KEPT_BYTES_MAX (4 * 1024 * 1024)
+/* How long it waits for a replica's answer, and how long a replica is passed over that did not give
+ * one, or that has nothing of what is missing. */
+#define CHANGES_ASK_MS    1000
+#define CHANGES_LOST_MS   1000
+#define CHANGES_BEHIND_MS 200
+/* Live messages that libzmq holds for a subscriber, and those taken in one turn of its loop. */
+#define CHANGES_QUEUE_MAX 1000
+#define CHANGES_TURN_MAX  64
+/* A feed that brought nothing for so long is connected anew: libzmq gives up some connections for
+ * good, and says nothing. */
+#define CHANGES_FEED_MS 5000
 /* Entries that a replica may be behind its leader and be called well: a tenth of a second of full
  * load, above what is under way in the moment in which each of them is asked. */
 #define STATUS_LAG_MAX 1000

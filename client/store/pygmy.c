@@ -33,6 +33,7 @@
 #include "broker/bus/heap.h"
 #include "broker/bus/key.h"
 #include "broker/bus/limits.h"
+#include "client/store/handle.h"
 #include "client/store/loop_end.h"
 #include "client/store/retry.h"
 #include "client/store/stamp.h"
@@ -65,6 +66,7 @@ struct call {
 struct pygmy {
     zloop_t *loop;
     bool loop_owned;
+    struct config *config; /* NULL: it was opened without one */
     struct bus_client *bus;
     struct alarm *alarm;
     struct loop_end *loop_end; /* of the handle's own loop, else NULL */
@@ -129,7 +131,7 @@ static int open_configured(struct pygmy *self, const struct pygmy_options *optio
         *error = zsys_sprintf("%s names no broker", config->path);
         code = ERR_INVALID;
     }
-    config_destroy(&config);
+    self->config = config;
     return code;
 }
 
@@ -174,6 +176,7 @@ void pygmy_close(struct pygmy **self_p)
     loop_end_destroy(&self->loop_end);
     heap_close(&self->waiting);
     zlistx_destroy(&self->calls);
+    config_destroy(&self->config);
     free(self->secret);
     free(self->secret_path);
     free(self->secret_error);
@@ -535,6 +538,34 @@ size_t pygmy_pending(const struct pygmy *self)
 {
     return zlistx_size(self->calls) - (self->fetch != NULL);
 }
+
+/* ---- For the other modules --------------------------------------------------- */
+
+zloop_t *handle_loop(const struct pygmy *self)
+{
+    return self->loop;
+}
+
+const struct config *handle_config(const struct pygmy *self)
+{
+    return self->config;
+}
+
+static void call_is_forgotten(void *arg, const struct pygmy_reply *reply)
+{
+    (void)arg;
+    (void)reply;
+}
+
+void handle_forget(struct pygmy *self, const void *arg)
+{
+    for (struct call *call = zlistx_first(self->calls); call != NULL;
+         call = zlistx_next(self->calls))
+        if (call->arg == arg)
+            call->done = call_is_forgotten;
+}
+
+/* ---- Keys and codes ---------------------------------------------------------- */
 
 void pygmy_key_make(char *text)
 {

@@ -144,6 +144,52 @@ void pygmy_import(struct pygmy *self, json_t *fields, const char *key, pygmy_don
 /* The status of a process by its name. */
 void pygmy_node_status(struct pygmy *self, const char *name, pygmy_done_fn *done, void *arg);
 
+/* ---- Committed changes, live ---------------------------------------------- */
+
+/* Each item and each order that changes, in its state after the change, as soon as that is
+ * committed; and from any index on that was told before: whatever fails meanwhile, no row's last
+ * state is missed. What changes several times in a moment may be told once. See
+ * docs/protocol.md, "The stream of changes". */
+struct pygmy_watch;
+
+#define PYGMY_NOW INT64_C(-1)
+
+enum pygmy_news {
+    PYGMY_BEGUN,  /* what comes is told; number: from this index on */
+    PYGMY_SILENT, /* nothing is heard of the group's leader; number: for so many milliseconds */
+    PYGMY_HEARD,  /* it is heard again; number: after so many milliseconds */
+    PYGMY_AHEAD,  /* no replica has come to `since` yet; number: how far they are */
+    PYGMY_RESET,  /* the brokers serve another cluster now: all that was told is void */
+};
+
+struct pygmy_watch_options {
+    const char *group; /* "catalog" or "order" */
+    int64_t since;     /* the index after which to begin, PYGMY_NOW: where the group is */
+    /* Where brokers give out their feeds, and the names of the group's replicas; those that are
+     * NULL are taken from the configuration. */
+    const char *const *feeds;
+    size_t feed_count;
+    const char *const *replicas;
+    size_t replica_count;
+    /* A row has changed; @change as in the protocol. Who begins again after the index @resume, when
+     * this has returned, misses nothing. */
+    void (*change)(void *arg, const json_t *change, int64_t resume);
+    void (*news)(void *arg, enum pygmy_news news, int64_t number);
+    void *arg;
+};
+
+/* Begin, on the handle's loop. Returns 0, or a code and a sentence in *error, the caller's to
+ * free(). */
+int pygmy_watch_new(struct pygmy *store, const struct pygmy_watch_options *options,
+                    struct pygmy_watch **self_p, char **error);
+/* Before its handle is closed, and not from within its functions. Accepts NULL. */
+void pygmy_watch_destroy(struct pygmy_watch **self_p);
+
+/* Everything up to this index was told; PYGMY_NOW: it has not begun. */
+int64_t pygmy_watch_index(const struct pygmy_watch *self);
+
+/* ---- Keys and codes -------------------------------------------------------- */
+
 /* Write a new key of 32 characters and a NUL into @text. */
 #define PYGMY_KEY_BYTES 33
 void pygmy_key_make(char *text);
