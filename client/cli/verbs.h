@@ -16,6 +16,7 @@ extern const struct verb verb_restock;
 extern const struct verb verb_items;
 extern const struct verb verb_import;
 extern const struct verb verb_dump;
+extern const struct verb verb_watch;
 extern const struct verb verb_status;
 extern const struct verb verb_verify;
 extern const struct verb verb_cluster;
