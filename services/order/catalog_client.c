@@ -214,7 +214,9 @@ void catalog_client_close(struct catalog_client *self, uint64_t number, char *co
 
 void catalog_client_scan(struct catalog_client *self, uint64_t number)
 {
-    catalog_client_send(self, CATALOG_SCAN, number, "catalog",
+    /* How old a grant is only the leader can tell: the log time of another replica is that of the last
+     * entry, and stands still as long as nobody writes. */
+    catalog_client_send(self, CATALOG_SCAN, number, "catalog.leader",
                         json_pack("{s:i, s:i}", "older_ms", SCAN_OLDER_MS, "limit", SCAN_ROWS_MAX),
                         NULL);
 }

@@ -32,7 +32,8 @@ struct node_call; /* a request being worked on */
 struct node_operation {
     const char *name; /* the request's "op" */
     enum {
-        NODE_READ,  /* any replica, on GROUP; called when a linearizable read may be made */
+        NODE_READ,  /* any replica, on GROUP, or the leader, on GROUP.leader; called when a
+                     * linearizable read may be made */
         NODE_WRITE, /* the leader, on GROUP.leader */
     } kind;
     bool secret; /* needs the cluster's secret in the request ("secret") */

@@ -135,13 +135,11 @@ static bool node_call_find(struct node_call **self_p)
         node_refuse(self_p, ERR_NOT_IMPLEMENTED, "there is no operation of that name here", NULL);
         return false;
     }
-    enum node_port_kind kind =
-        self->operation->kind == NODE_READ ? NODE_PORT_READ : NODE_PORT_WRITE;
-    if (port->kind == NODE_PORT_OWN || port->kind == kind)
+    if (port->kind != NODE_PORT_READ || self->operation->kind == NODE_READ)
         return true;
     self->operation = NULL; /* it is not counted as done here */
     snprintf(detail, sizeof detail, "this operation is served by %s",
-             port->node->ports[kind].service);
+             port->node->ports[NODE_PORT_WRITE].service);
     node_refuse(self_p, ERR_NOT_IMPLEMENTED, detail, NULL);
     return false;
 }
@@ -201,11 +199,10 @@ static void node_call_start(struct node_call *self)
         node_refuse(&self, ERR_FORBIDDEN, "this operation needs the cluster's secret", NULL);
     } else if (self->port->kind == NODE_PORT_OWN) {
         node_call_run(self);
-    } else if (self->port->kind == NODE_PORT_WRITE) {
-        if (replica_is_leader(node->replica))
-            node_call_run(self);
-        else
-            node_refuse(&self, ERR_NOT_LEADER, NULL, NULL);
+    } else if (self->port->kind == NODE_PORT_WRITE && !replica_is_leader(node->replica)) {
+        code = ERR_NOT_LEADER;
+    } else if (self->operation->kind == NODE_WRITE) {
+        node_call_run(self);
     } else {
         code = node_call_ask(self);
     }

@@ -6,6 +6,7 @@ SPDX-License-Identifier: Apache-2.0
 import pytest
 from bus import Client, Unknown
 from cluster import wait_until
+from replicas import Reader, leader_row, replicas_of
 from shop import assert_conserved, at_once, bus_endpoint
 
 OK, TIMEOUT, INVALID, NOT_FOUND, OUT_OF_STOCK = 0, 9, 200, 201, 202
@@ -244,6 +245,33 @@ def test_a_grant_without_an_order_is_ordered_by_the_scan(store):
     assert status == OK and body["replayed"] is True and body["order"] == order
     assert_conserved(store.cluster, {1: 3})
     wait_until(lambda: not unsettled(store)["grants"], 10)
+
+
+def test_the_scan_asks_the_one_for_whom_time_goes_on(make_cluster):
+    """While nobody writes, a grant grows older at the catalog's leader only: for the others the
+    time is that of the last entry. Whoever asked each in turn found it late, by luck."""
+    store = Store(make_cluster("--catalogs", "3"))
+    store.add(1)
+    readers = {name: Reader(store.cluster, name) for name in replicas_of("catalog")}
+
+    def asked():
+        return {name: reader.count("unsettled") for name, reader in readers.items()}
+
+    def asked_meanwhile():
+        """Who was, while one leader led; None if it did not."""
+        led, before = leader_row(store.cluster, "catalog"), asked()
+        wait_until(lambda: sum(asked().values()) >= sum(before.values()) + 3, what="it is asked")
+        names = [name for name, count in asked().items() if count > before[name]]
+        leads = leader_row(store.cluster, "catalog")
+        return (names, led["name"]) if led["term"] == leads["term"] else None
+
+    names, leader = wait_until(asked_meanwhile, 30, "nobody else takes the lead")
+    assert names == [leader]
+    status, _ = store.catalog("reserve", key="lost", lines=lines_of([(1, 3)]))
+    assert status == OK
+    wait_until(lambda: store.order(key="lost"))
+    for reader in readers.values():
+        reader.close()
 
 
 def unsettled(store):

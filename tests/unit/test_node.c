@@ -416,10 +416,19 @@ static void test_bad_requests_are_refused(void **state)
     start(self);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         assert_refused(self, "catalog", rows[i].body, rows[i].code, rows[i].words);
-    assert_refused(self, "catalog.leader", "{\"op\":\"count\"}", ERR_NOT_IMPLEMENTED,
-                   "served by catalog");
     assert_refused(self, "node.catalog-1", "{\"op\":\"count\"}", ERR_NOT_IMPLEMENTED, "");
     assert_int_equal(number_of(self, "catalog", "{\"op\":\"count\"}", "count"), 0);
+}
+
+/* The leader answers reads under its own name, too, and leaves the group's other replicas out. */
+static void test_a_read_may_be_asked_of_the_leader(void **state)
+{
+    struct fixture *self = *state;
+
+    start(self);
+    assert_int_equal(number_of(self, "catalog.leader", "{\"op\":\"count\"}", "count"), 0);
+    number_of(self, "catalog.leader", "{\"op\":\"put\",\"text\":\"x\"}", "index");
+    assert_int_equal(number_of(self, "catalog.leader", "{\"op\":\"count\"}", "count"), 1);
 }
 
 /* Brackets inside strings are no depth. */
@@ -872,6 +881,7 @@ int main(int argc, char **argv)
         TEST(test_it_registers_for_three_services),
         TEST(test_a_write_is_seen_by_the_next_read),
         TEST(test_bad_requests_are_refused),
+        TEST(test_a_read_may_be_asked_of_the_leader),
         TEST(test_brackets_in_strings_are_text),
         TEST(test_a_refusal_carries_further_members),
         TEST(test_the_secret_is_asked_for),
