@@ -41,8 +41,7 @@ struct round {
         number; /* counted from the process's start id, so that no earlier process has had it */
     uint64_t ticket;     /* own reads up to this one were there when it began */
     replica_index index; /* the commit index then */
-    int64_t start_ms;
-    int64_t sent_ms; /* last to those who have not confirmed */
+    int64_t sent_ms;     /* last to those who have not confirmed */
     size_t voter_count;
     struct round_voter voters[MEMBERS_MAX]; /* when it began */
 };
@@ -63,7 +62,6 @@ struct read_index {
     uint64_t leader;
     uint64_t asked;     /* the last ticket */
     uint64_t confirmed; /* the last of the tickets that are */
-    int64_t confirmed_ms;
     struct question question;
     struct round round;
     uint64_t round_count;
@@ -74,7 +72,6 @@ struct read_index *read_index_new(const struct read_index_sink *sink)
 {
     struct read_index *self = alloc_zero(sizeof *self);
     self->sink = *sink;
-    self->confirmed_ms = INT64_MIN;
     return self;
 }
 
@@ -127,7 +124,6 @@ static void round_check(struct read_index *self, const struct read_index_view *v
     if (!read_rule_confirmed(confirmed, round->voter_count))
         return;
     round->open = false;
-    self->confirmed_ms = round->start_ms;
     confirm(self, round->ticket, round->index);
     for (size_t i = 0; i < MEMBERS_MAX; i++)
         if (self->askers[i].state == ASKER_IN_ROUND)
@@ -166,7 +162,6 @@ static void round_begin(struct read_index *self, const struct read_index_view *v
         .number = view->start_id + ++self->round_count,
         .ticket = self->asked,
         .index = view->commit_index,
-        .start_ms = view->now_ms,
     };
     for (size_t i = 0; i < view->membership->count; i++) {
         const struct member *member = &view->membership->members[i];
@@ -323,7 +318,6 @@ static void era_begin(struct read_index *self, const struct read_index_view *vie
     self->leader = view->leader;
     self->question.open = false;
     self->round.open = false;
-    self->confirmed_ms = INT64_MIN;
     for (size_t i = 0; i < MEMBERS_MAX; i++)
         self->askers[i] = (struct asker){0};
 }
@@ -370,9 +364,4 @@ int64_t read_index_deadline_ms(const struct read_index *self)
     if (self->question.open)
         return self->question.sent_ms + READ_RETRY_MS;
     return INT64_MAX;
-}
-
-int64_t read_index_confirmed_ms(const struct read_index *self)
-{
-    return self->confirmed_ms;
 }

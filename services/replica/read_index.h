@@ -58,8 +58,6 @@ void read_index_receive(struct read_index *self, const struct peer_message *mess
 void read_index_turn(struct read_index *self, const struct read_index_view *view);
 /* When read_index_turn() is due to send again what may have been lost; INT64_MAX: nothing waits. */
 int64_t read_index_deadline_ms(const struct read_index *self);
-/* The start of the last round that a majority confirmed, INT64_MIN: none in this term. */
-int64_t read_index_confirmed_ms(const struct read_index *self);
 
 /* The one rule: whether a round whose results came from @confirmed voters of @voters confirms reads
  * that were asked before its start. A source of its own, read_rule.c, for the simulator's sake. */

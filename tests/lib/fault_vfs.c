@@ -20,9 +20,7 @@ struct fault_vfs {
     sqlite3_vfs base; /* first: SQLite's view of us */
     sqlite3_vfs *real;
     bool keep_synced;
-    atomic_llong writes;
     atomic_llong syncs;
-    atomic_llong failures;
     atomic_llong countdown; /* calls until the failing one; 0: none */
     atomic_bool for_good;
     pthread_mutex_t mutex; /* of `held` */
@@ -53,7 +51,6 @@ static bool fault_now(struct fault_vfs *self)
     }
     if (!atomic_load(&self->for_good))
         atomic_store(&self->countdown, 0);
-    atomic_fetch_add(&self->failures, 1);
     return true;
 }
 
@@ -89,7 +86,6 @@ static int fault_write_disk(struct fault_file *self, const void *data, int size,
 static int fault_write(sqlite3_file *file, const void *data, int size, sqlite3_int64 offset)
 {
     struct fault_vfs *vfs = ((struct fault_file *)file)->vfs;
-    atomic_fetch_add(&vfs->writes, 1);
     if (fault_now(vfs))
         return SQLITE_IOERR_WRITE;
     return fault_write_disk((struct fault_file *)file, data, size, offset);
@@ -98,7 +94,6 @@ static int fault_write(sqlite3_file *file, const void *data, int size, sqlite3_i
 static int fault_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
     struct fault_vfs *vfs = ((struct fault_file *)file)->vfs;
-    atomic_fetch_add(&vfs->writes, 1);
     int on_disk = ((struct fault_file *)file)->on_disk;
     if (fault_now(vfs) || (on_disk != FAULT_UNTRACKED &&
                            fault_disk_truncate(fault_disk_mounted(), on_disk, (uint64_t)size) != 0))
@@ -308,17 +303,7 @@ void fault_vfs_hold(struct fault_vfs *self, bool hold)
     pthread_mutex_unlock(&self->mutex);
 }
 
-int64_t fault_vfs_writes(const struct fault_vfs *self)
-{
-    return atomic_load(&self->writes);
-}
-
 int64_t fault_vfs_syncs(const struct fault_vfs *self)
 {
     return atomic_load(&self->syncs);
-}
-
-int64_t fault_vfs_failures(const struct fault_vfs *self)
-{
-    return atomic_load(&self->failures);
 }

@@ -1,7 +1,7 @@
 /* A VFS of SQLite's that counts and fails: what a disk does to the log.
  *
- * It stands before the default VFS. Reads pass; writes, truncations and syncs are counted, and fail
- * from the one that was asked for. With @keep_synced it also keeps, beside each file F, F.synced:
+ * It stands before the default VFS. Reads pass; writes, truncations and syncs fail from the one that was
+ * asked for. With @keep_synced it also keeps, beside each file F, F.synced:
  * what was on the disk if the power failed now and everything that was not synced were lost.
  *
  * Where a disk is mounted (fault_disk.h), all that SQLite does to files goes through that as well.
@@ -29,9 +29,7 @@ void fault_vfs_fail(struct fault_vfs *self, int64_t count, bool for_good);
 /* Let no sync go on until this is undone: a disk that takes its time. */
 void fault_vfs_hold(struct fault_vfs *self, bool hold);
 
-/* Writes and truncations, syncs, and failures given, so far. */
-int64_t fault_vfs_writes(const struct fault_vfs *self);
+/* Syncs so far. */
 int64_t fault_vfs_syncs(const struct fault_vfs *self);
-int64_t fault_vfs_failures(const struct fault_vfs *self);
 
 #endif

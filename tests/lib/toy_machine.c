@@ -15,7 +15,6 @@ struct toy_machine {
     sqlite3 *db;
     int64_t apply_ms; /* how long each takes */
     size_t applies;
-    size_t transactions;
     size_t transaction_size;
     size_t largest_transaction;
     size_t releases;
@@ -75,7 +74,6 @@ static replica_index toy_applied(void *arg)
 static void toy_begin(void *arg)
 {
     struct toy_machine *self = arg;
-    self->transactions++;
     self->transaction_size = 0;
     toy_run(self, "BEGIN");
 }
@@ -182,11 +180,6 @@ int64_t toy_machine_last_log_time_ms(struct toy_machine *self)
 size_t toy_machine_applies(const struct toy_machine *self)
 {
     return self->applies;
-}
-
-size_t toy_machine_transactions(const struct toy_machine *self)
-{
-    return self->transactions;
 }
 
 size_t toy_machine_largest_transaction(const struct toy_machine *self)

@@ -26,9 +26,8 @@ size_t toy_machine_count_of(struct toy_machine *self, const char *command);
 size_t toy_machine_count_of_falling_times(struct toy_machine *self);
 int64_t toy_machine_last_log_time_ms(struct toy_machine *self);
 
-/* Since it was made: applies, transactions, the largest of them, results released. */
+/* Since it was made: applies, the largest transaction, results released. */
 size_t toy_machine_applies(const struct toy_machine *self);
-size_t toy_machine_transactions(const struct toy_machine *self);
 size_t toy_machine_largest_transaction(const struct toy_machine *self);
 size_t toy_machine_releases(const struct toy_machine *self);
 

@@ -793,22 +793,6 @@ static void test_a_replica_of_another_term_is_silent(void **state)
     assert_int_equal(confirmed(self, 1), 0);
 }
 
-/* The last round that a majority confirmed is told by its start, in this term alone. */
-static void test_the_last_confirmed_round_is_known_by_its_start(void **state)
-{
-    struct fixture *self = group(state, 3, 0);
-    const struct read_index *reads = self->replicas[1].reads;
-    assert_true(read_index_confirmed_ms(reads) == INT64_MIN);
-    pass_ms(self, 70);
-    ask(self, 1);
-    pass_ms(self, 7);
-    assert_true(read_index_confirmed_ms(reads) == INT64_MIN);
-    deliver_all(self);
-    assert_int_equal(read_index_confirmed_ms(reads), 70);
-    set_leader(self, 6, 1);
-    assert_true(read_index_confirmed_ms(reads) == INT64_MIN);
-}
-
 /* More than half, and never of nobody. */
 static void test_the_rule(void **state)
 {
@@ -855,7 +839,6 @@ int main(void)
         TEST(test_reads_wait_for_a_leader),
         TEST(test_reads_move_with_the_lead),
         TEST(test_a_replica_of_another_term_is_silent),
-        TEST(test_the_last_confirmed_round_is_known_by_its_start),
         TEST(test_the_rule),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
