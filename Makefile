@@ -356,7 +356,7 @@ clean:
 	rm -rf '$(BUILD)'
 
 FORCE:
-.PHONY: FORCE all unit-tests test test-installed run asan ubsan tsan bench bench-installed fuzz fuzz-run check \
-        check-static check-layers check-format check-warnings check-lint format install clean
+.PHONY: FORCE all unit-tests test test-installed run asan ubsan tsan bench bench-installed crash fuzz \
+        fuzz-run check check-static check-layers check-format check-warnings check-lint format install clean
 
 -include $(sort $(ALL_OBJECTS:.o=.d))

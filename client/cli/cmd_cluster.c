@@ -516,8 +516,8 @@ const struct verb verb_cluster = {
         "lead. While a member with a vote is down, its removal is the only change possible.\n"
         "move-leader takes a group, catalog or order, and the member that is to lead it: without\n"
         "one, who has most of the log.\n"
-        "A replica that was removed without its data, or has lost them, may come back under\n"
-        "another id only. This takes the cluster's secret.\n",
+        "A replica that has lost its data may come back under another id only.\n"
+        "This takes the cluster's secret.\n",
     .operand_min = 1,
     .operand_max = 3,
     .run = cluster_run,
