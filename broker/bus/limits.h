@@ -185,9 +185,10 @@
 #define OUTBOX_FLUSH_TRIES 32
 /* How many of them are tried in one turn of the loop: about a tenth of a millisecond. */
 #define OUTBOX_FLUSH_PEERS_MAX 64
-/* The feed's high-water marks, in messages, for each publisher and subscriber: seconds of feed. What
- * is beyond is dropped for that subscriber. */
-#define RELAY_MESSAGES_MAX 10000
+/* The feed's high-water marks, in messages, for each publisher and subscriber: seconds of feed, and
+ * tens of MB of it when all of them are as large as they get. What is beyond is dropped for that
+ * subscriber. */
+#define RELAY_MESSAGES_MAX 1000
 /* How long a broker that ends goes on sending its last words. */
 #define BROKER_LINGER_MS 500
 
