@@ -122,17 +122,47 @@ static bool snapshot_channel_admit(struct snapshot_channel *self, zframe_t *rout
     return true;
 }
 
+/* Open a file in the place of another one, or of none; that stays when it fails. */
 static int snapshot_channel_open(struct snapshot_channel *self, struct snapshot_open_file *file,
                                  const struct snapshot_mark *mark)
 {
     char *path = snapshot_file_path(self->directory, mark);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const int code = fd >= 0 ? OK : errno == ENOENT ? ERR_NOT_FOUND : ERR_STORAGE;
 
-    file->fd = open(path, O_RDONLY | O_CLOEXEC);
-    file->mark = *mark;
     free(path);
+    if (code != OK)
+        return code;
     if (file->fd >= 0)
-        return OK;
-    return errno == ENOENT ? ERR_NOT_FOUND : ERR_STORAGE;
+        close(file->fd);
+    file->fd = fd;
+    file->mark = *mark;
+    return OK;
+}
+
+static bool snapshot_channel_has(const struct snapshot_open_file *file,
+                                 const struct snapshot_mark *mark)
+{
+    return file->fd >= 0 && snapshot_mark_same(&file->mark, mark);
+}
+
+/* The place for a file: its own, a free one, or that of the file that was not asked for the longest.
+ * NULL: all are in use. A fetch asks at least every SNAPSHOT_ASK_AGAIN_MS; when it is over, or has
+ * been given up, nobody says so. */
+static struct snapshot_open_file *snapshot_channel_place(struct snapshot_channel *self,
+                                                         const struct snapshot_mark *mark,
+                                                         int64_t now_ms)
+{
+    struct snapshot_open_file *idle = &self->files[0];
+
+    for (size_t i = 0; i < SNAPSHOT_OPEN_FILES_MAX; i++) {
+        struct snapshot_open_file *file = &self->files[i];
+        if (snapshot_channel_has(file, mark))
+            return file;
+        if (idle->fd >= 0 && (file->fd < 0 || file->asked_ms < idle->asked_ms))
+            idle = file;
+    }
+    return idle->fd < 0 || now_ms - idle->asked_ms > SNAPSHOT_ASK_AGAIN_MS ? idle : NULL;
 }
 
 /* The file that is asked for, opened if it is not yet. Returns OK or the code of the refusal. */
@@ -141,27 +171,19 @@ static int snapshot_channel_file(struct snapshot_channel *self,
 {
     const struct snapshot_mark mark = {
         .index = request->index, .term = request->term, .checksum = request->checksum};
-    struct snapshot_open_file *place = NULL;
-    int result = OK;
+    struct snapshot_open_file *place = snapshot_channel_place(self, &mark, now_ms);
 
-    for (size_t i = 0; i < SNAPSHOT_OPEN_FILES_MAX; i++) {
-        struct snapshot_open_file *file = &self->files[i];
-        if (file->fd < 0)
-            place = file;
-        else if (snapshot_mark_same(&file->mark, &mark)) {
-            place = file;
-            break;
-        }
-    }
     if (place == NULL)
         return ERR_BUSY;
-    if (place->fd < 0) {
-        result = snapshot_channel_open(self, place, &mark);
+    if (!snapshot_channel_has(place, &mark)) {
         alarm_set(self->alarm, now_ms + SNAPSHOT_FETCHER_GONE_MS);
+        const int rc = snapshot_channel_open(self, place, &mark);
+        if (rc != OK)
+            return rc;
     }
     place->asked_ms = now_ms;
     *fd = place->fd;
-    return result;
+    return OK;
 }
 
 /* ---- Answers ------------------------------------------------------------------------------- */

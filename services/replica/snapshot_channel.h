@@ -8,7 +8,8 @@
  * SNAPSHOT_CHUNK_BYTES.
  *
  * A file that was opened stays open, and so readable though it has been removed, until nobody has
- * asked for it for SNAPSHOT_FILE_IDLE_MS.
+ * asked for it for SNAPSHOT_FILE_IDLE_MS, or, when another one needs its place, for
+ * SNAPSHOT_ASK_AGAIN_MS.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_REPLICA_SNAPSHOT_CHANNEL_H
