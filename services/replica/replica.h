@@ -212,7 +212,7 @@ struct replica_status {
     replica_index durable_index;
     replica_index commit_index;
     replica_index applied_index;
-    int64_t last_contact_ms; /* since this leader, or at a leader a majority, was heard; -1: never */
+    int64_t last_contact_ms; /* since the leader (of a leader: a majority) was heard; -1: unknown */
 };
 
 void replica_status(const struct replica *self, struct replica_status *status);
