@@ -498,6 +498,12 @@
  * seconds of the highest load, so that replicas which are not far apart have some in common. */
 #define DIGEST_EVERY     1024
 #define DIGEST_MARKS_MAX 64
+/* A replica says its newest mark again after this: the message may have been lost, and who was away may
+ * be there by now. */
+#define DIGEST_REPEAT_MS 1000
+/* A replica that ends because its tables are wrong waits so long for its last mark to leave: the others
+ * can then say who it was. A moment for the kernel, and far below an election timeout. */
+#define DIGEST_FAREWELL_MS 30
 
 /* ---- The stream of changes ---------------------------------------------- */
 

@@ -215,6 +215,11 @@ static uint64_t machine_digest(void *arg)
     return state_digest(((struct machine *)arg)->state);
 }
 
+static uint32_t machine_digest_format(void *arg)
+{
+    return state_digest_format(((struct machine *)arg)->state);
+}
+
 static replica_index machine_applied(void *arg)
 {
     return state_index(((struct machine *)arg)->state);
@@ -254,6 +259,7 @@ void machine_interface(struct machine *self, struct replica_machine *interface)
         .open = machine_open,
         .close = machine_close,
         .digest = machine_digest,
+        .digest_format = machine_digest_format,
         .applied = machine_applied,
         .begin = machine_begin,
         .commit = machine_commit,

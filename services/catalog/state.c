@@ -159,6 +159,11 @@ uint64_t state_digest(const struct state *self)
                        (uint64_t)self->now_ms);
 }
 
+uint32_t state_digest_format(const struct state *self)
+{
+    return digest_format(self->digest);
+}
+
 void state_save(struct state *self)
 {
     self->saved_digest = digest_value(self->digest);

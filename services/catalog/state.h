@@ -50,6 +50,9 @@ int64_t state_wall_ms(const struct state *self); /* UTC, for people only; 0 afte
  * entries were applied. */
 uint64_t state_digest(const struct state *self);
 
+/* What it can be compared with. */
+uint32_t state_digest_format(const struct state *self);
+
 /* Mark a point within an entry; then keep what was done since, or undo it, sums included. */
 void state_save(struct state *self);
 void state_keep(struct state *self);

@@ -32,6 +32,13 @@ static uint64_t machine_digest(void *arg)
     return orders_digest(self->orders);
 }
 
+static uint32_t machine_digest_format(void *arg)
+{
+    struct machine *self = arg;
+
+    return orders_digest_format(self->orders);
+}
+
 static replica_index machine_applied(void *arg)
 {
     struct machine *self = arg;
@@ -114,6 +121,7 @@ void machine_init(struct machine *self, struct log *log, machine_lead_fn *lead, 
         .open = machine_open,
         .close = machine_end,
         .digest = machine_digest,
+        .digest_format = machine_digest_format,
         .applied = machine_applied,
         .begin = machine_begin,
         .commit = machine_commit,

@@ -276,6 +276,11 @@ uint64_t orders_digest(const struct orders *self)
                        self->active);
 }
 
+uint32_t orders_digest_format(const struct orders *self)
+{
+    return digest_format(self->digest);
+}
+
 uint64_t orders_applied(const struct orders *self)
 {
     return self->applied;

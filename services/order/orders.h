@@ -69,6 +69,8 @@ void orders_enter(struct orders *self, uint64_t index);
 /* The digest of all that the entries made (digest.h), also within a batch; equal wherever the same
  * entries were applied. */
 uint64_t orders_digest(const struct orders *self);
+/* What it can be compared with. */
+uint32_t orders_digest_format(const struct orders *self);
 /* The index of the last entry that was entered, 0 when the tables are empty. */
 uint64_t orders_applied(const struct orders *self);
 

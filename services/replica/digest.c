@@ -15,6 +15,8 @@
 
 /* Odd, with bits all over. */
 #define DIGEST_FACTOR UINT64_C(0x9e3779b97f4a7c15)
+/* Of the way in which a sum is made: another one whenever what is below changes any sum. */
+#define DIGEST_FORMAT 1
 
 /* A table that counts. */
 struct digest_table {
@@ -28,6 +30,7 @@ struct digest {
     sqlite3 *database; /* not owned */
     struct digest_table *tables;
     size_t table_count;
+    uint32_t format;
     uint64_t value;
     bool unsound;
 };
@@ -221,12 +224,25 @@ static bool digest_find_tables(struct digest *self, const char *const *left_out,
     return sqlite3_finalize(names) == SQLITE_OK && good;
 }
 
+static bool digest_find_format(struct digest *self)
+{
+    sqlite3_stmt *version = NULL;
+    bool row = sqlite3_prepare_v2(self->database, "PRAGMA main.user_version", -1, &version, NULL) ==
+                   SQLITE_OK &&
+               sqlite3_step(version) == SQLITE_ROW;
+
+    if (row)
+        self->format = (uint32_t)DIGEST_FORMAT << 16 | (uint16_t)sqlite3_column_int(version, 0);
+    return sqlite3_finalize(version) == SQLITE_OK && row;
+}
+
 struct digest *digest_open(sqlite3 *database, const char *const *left_out, size_t count)
 {
     struct digest *self = alloc_zero(sizeof *self);
 
     self->database = database;
-    if (!digest_find_tables(self, left_out, count) || !digest_count(self, &self->value)) {
+    if (!digest_find_format(self) || !digest_find_tables(self, left_out, count) ||
+        !digest_count(self, &self->value)) {
         digest_close(&self);
         return NULL;
     }
@@ -248,6 +264,11 @@ void digest_close(struct digest **self_p)
     free(self->tables);
     free(self);
     *self_p = NULL;
+}
+
+uint32_t digest_format(const struct digest *self)
+{
+    return self->format;
 }
 
 uint64_t digest_value(const struct digest *self)

@@ -36,6 +36,10 @@ struct digest *digest_open(sqlite3 *database, const char *const *left_out, size_
 /* Before the database is closed. Accepts NULL. */
 void digest_close(struct digest **self_p);
 
+/* What can be compared with it: sums that are made in the same way, of tables of the same version
+ * (state_file.h). */
+uint32_t digest_format(const struct digest *self);
+
 /* The sum, with what was changed in a transaction that is under way. */
 uint64_t digest_value(const struct digest *self);
 /* The changes since digest_value() was @value were rolled back. */

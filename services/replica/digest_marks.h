@@ -1,9 +1,5 @@
-/* The machine's digest at each index of the log that is a multiple of DIGEST_EVERY, the last ones of
- * them: what two replicas compare that are never at the same index.
- *
- * It stands between the replica and the machine, and notes as commands pass. Not every entry is a
- * command: a mark at another kind of entry, which changes no table, is that of the command before it,
- * and is noted with the next command, or when it is asked for.
+/* Digests of a machine's tables at indexes of the log that are multiples of DIGEST_EVERY, the last
+ * ones of them: what two replicas compare that are never at the same index. Pure.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_REPLICA_DIGEST_MARKS_H
@@ -18,21 +14,23 @@
 struct digest_mark {
     replica_index index;
     uint64_t digest;
+    bool told; /* what it gave cause to was said */
 };
 
 struct digest_marks {
-    struct replica_machine machine;             /* what is noted of */
-    replica_index last;                         /* of the last command that was applied */
-    struct digest_mark marks[DIGEST_MARKS_MAX]; /* oldest first */
+    struct digest_mark marks[DIGEST_MARKS_MAX]; /* the lowest index first */
     size_t count;
 };
 
-/* Take the place of @machine, which must have a digest, in what the replica is given. @self outlives
- * the replica. */
-void digest_marks_init(struct digest_marks *self, struct replica_machine *machine);
+/* Whether such an index has a mark. */
+bool digest_marks_at(replica_index index);
 
-/* Note what is to be noted up to @applied_index, which all commands of the tables are at or below.
- * Not within a batch. Then the marks are those of every index up to there. */
-void digest_marks_reach(struct digest_marks *self, replica_index applied_index);
+/* Keep what the tables were at @index, which has a mark. What is known of that index stays as it is:
+ * in the life of a process there is one. Of more than DIGEST_MARKS_MAX the lowest is forgotten. */
+void digest_marks_add(struct digest_marks *self, replica_index index, uint64_t digest);
+
+/* The mark at @index, or the one at the highest index. NULL: it is not known. */
+struct digest_mark *digest_marks_find(struct digest_marks *self, replica_index index);
+const struct digest_mark *digest_marks_newest(const struct digest_marks *self);
 
 #endif

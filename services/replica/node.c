@@ -184,8 +184,6 @@ static int node_open(struct node *self, char **error)
     zloop_poller(self->loop, &signals, node_on_signal, self);
     self->object = self->service->open(self, &machine);
     self->table.arg = self->object;
-    if (machine.digest != NULL)
-        digest_marks_init(&self->marks, &machine);
     int result = node_open_replica(self, &machine, error);
     if (result != 0)
         return result;
@@ -263,8 +261,9 @@ int node_main(const struct node_service *service, int argc, char **argv)
         .name = service->program,
         .summary = service->summary,
         .status =
-            "5 after a failed write or sync of its data, or with a log that it can't read: not to "
-            "be\nstarted again before the cause is known",
+            "5 after a failed write or sync of its data, with a log that it can't read, or with "
+            "tables\nthat are not those of the other replicas: not to be started again before the "
+            "cause is known",
         .kind = service->kind,
         .rows = node_rows,
         .row_count = sizeof node_rows / sizeof node_rows[0],

@@ -9,7 +9,6 @@
 
 #include "broker/bus/alarm.h"
 #include "services/replica/membership.h"
-#include "services/replica/digest_marks.h"
 #include "services/replica/node.h"
 
 /* Counted for each operation. */
@@ -66,8 +65,7 @@ struct node {
     const char *secret; /* not owned; or NULL */
     bool join;          /* --join */
     zloop_t *loop;
-    void *object;              /* the service's */
-    struct digest_marks marks; /* of the service's machine, if it has a digest */
+    void *object; /* the service's */
     struct node_feed feed;
     struct replica *replica;
     struct node_table table;   /* the service's operations */

@@ -6,6 +6,7 @@
 
 #include "broker/bus/err.h"
 #include "broker/bus/store_json.h"
+#include "services/replica/digest_marks.h"
 #include "services/replica/membership.h"
 #include "services/replica/node_internal.h"
 
@@ -98,20 +99,19 @@ static json_t *node_own_marks(const struct digest_marks *marks)
 static void node_own_digest(void *arg, struct node_call *call, json_t *request)
 {
     struct node *node = arg;
-    struct digest_marks *marks = &node->marks;
+    uint64_t digest = 0;
 
     if (node_own_refused(&call, request))
         return;
-    if (marks->machine.digest == NULL) {
+    if (!replica_digest(node->replica, &digest)) {
         node_refuse(&call, ERR_NOT_IMPLEMENTED, "there are no tables with a digest here", NULL);
         return;
     }
-    digest_marks_reach(marks, replica_applied_index(node->replica));
     node_answer(&call, json_pack("{s:s, s:s, s:I, s:o, s:o}", "name", node->member->name, "group",
                                  config_kind_name(node->member->kind), "applied_index",
                                  (json_int_t)replica_applied_index(node->replica), "digest",
-                                 node_own_hex(marks->machine.digest(marks->machine.self)), "marks",
-                                 node_own_marks(marks)));
+                                 node_own_hex(digest), "marks",
+                                 node_own_marks(replica_digest_marks(node->replica))));
 }
 
 static void node_own_audit(void *arg, struct node_call *call, json_t *request)

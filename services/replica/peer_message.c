@@ -11,7 +11,7 @@
  *   ROUND, _RESULT number u64
  *   READ           start id u64, number u64
  *   READ_RESULT    start id u64, number u64, index u64
- *   DIGEST         index u64, digest u64
+ *   DIGEST         index u64, digest u64, format u32
  *
  * There is one way to write each message, and a reader takes no other: what it has read gives the
  * same bytes again.
@@ -133,7 +133,10 @@ static void put_fields(const struct peer_message *self, struct bytes_writer *wri
         put_two(self->read.start_id, self->read.number, writer);
         bytes_put_u64(writer, self->read.index);
         return;
-    case PEER_DIGEST: put_two(self->digest.index, self->digest.digest, writer); return;
+    case PEER_DIGEST:
+        put_two(self->digest.index, self->digest.digest, writer);
+        bytes_put_u32(writer, self->digest.format);
+        return;
     }
     assert(false); /* no kind */
 }
@@ -289,6 +292,7 @@ static void get_fields(struct peer_message *self, struct bytes_reader *reader)
     case PEER_DIGEST:
         self->digest.index = get_number(reader, 1);
         self->digest.digest = bytes_get_u64(reader);
+        self->digest.format = bytes_get_u32(reader);
         return;
     }
     bytes_reader_fail(reader);

@@ -91,6 +91,7 @@ struct peer_message {
         struct {
             replica_index index;
             uint64_t digest;
+            uint32_t format; /* of the digest: those of two formats can't be compared */
         } digest;
     };
 };

@@ -8,11 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "broker/bus/alloc.h"
 #include "broker/bus/clock.h"
 #include "broker/bus/err.h"
 #include "broker/bus/limits.h"
+#include "services/replica/fatal.h"
 #include "services/replica/replica_internal.h"
 
 /* ---- Opening ------------------------------------------------------------------------------- */
@@ -144,6 +146,8 @@ static int replica_open_all(struct replica *self, const struct replica_options *
     if (result == 0)
         result = replica_open_consensus(self, options, start_id, error);
     if (result == 0)
+        replica_open_digests(self);
+    if (result == 0)
         result = replica_open_snapshots(self, options, error);
     return result == 0 ? replica_open_link(self, options, start_id, error) : result;
 }
@@ -160,6 +164,7 @@ static struct replica *replica_new(zloop_t *loop, const struct replica_options *
     self->on_news = options->on_news;
     self->arg = options->arg;
     self->id = options->id;
+    self->name = alloc_copy(options->name, strlen(options->name));
     self->election_ms = options->election_ms > 0 ? options->election_ms : ELECTION_MS;
     self->leader_heard_ms = -1;
     self->timer_ms = INT64_MAX;
@@ -224,6 +229,8 @@ void replica_close(struct replica **self_p)
     if (self == NULL)
         return;
     assert(!self->turning);
+    if (replica_is_leaving(self))
+        _exit(FATAL_EXIT_STATUS);
     self->closing = true;
     if (self->timer != NULL) {
         replica_answer_all(self);
@@ -237,6 +244,7 @@ void replica_close(struct replica **self_p)
     disk_thread_destroy(&self->disk);
     log_store_close(&self->reader);
     directory_close(&self->directory);
+    free(self->name);
     free(self->append);
     free(self->applied);
     free(self);

@@ -21,6 +21,9 @@
  *       is that of the last entry of earlier terms plus the CLOCK_BOOTTIME that passed at the
  *       leader since it applied its own barrier; no wall clock (log_time.h).
  *   R5  a read is served from a state that holds every write acknowledged before the read began.
+ *   R6  a replica that learns that its tables are not those of a majority (digest_vote.h) serves
+ *       nothing from them any more, and ends the process (status 5); a leader first has another one
+ *       lead, for an election timeout at most.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_REPLICA_REPLICA_H
@@ -60,6 +63,8 @@ struct replica_machine {
     /* The digest of all that the tables hold (digest.h): equal at two replicas that have applied the
      * same entries. NULL: there is none. */
     uint64_t (*digest)(void *self);
+    /* Of the digest: those of two formats are not compared. NULL: there is one. */
+    uint32_t (*digest_format)(void *self);
     /* The index of the last entry in the machine's tables, 0 when they are empty. */
     replica_index (*applied)(void *self);
     /* Begin and commit the transaction around a batch of applies. */
@@ -75,6 +80,7 @@ struct replica_machine {
 };
 
 struct membership;
+struct digest_marks;
 
 struct replica_options {
     const char *name;      /* "catalog-1" */
@@ -216,6 +222,10 @@ struct replica_status {
 };
 
 void replica_status(const struct replica *self, struct replica_status *status);
+/* The digest of the tables as they are, and those noted on the way there (digest_marks.h). False and
+ * NULL for a machine that has none. */
+bool replica_digest(const struct replica *self, uint64_t *digest);
+const struct digest_marks *replica_digest_marks(const struct replica *self);
 /* Who belongs to the group, by the entries of the log so far, and the index of the entry that says
  * so (0: none does): above the commit index it may yet be undone. */
 const struct membership *replica_membership(const struct replica *self);

@@ -65,6 +65,7 @@ static void replica_apply_entry(struct replica_run *run, const struct log_entry 
         result = replica_apply_command(self, entry);
     self->applied_index = entry->index;
     self->snapshots.bytes += entry->size;
+    replica_note_digest(self, entry->index);
     log_time_apply(&self->time, entry->log_time_ms);
     struct submission *submission = replica_submission_of(self, entry->index, entry->term);
     if (submission != NULL)
@@ -111,6 +112,18 @@ static void replica_apply_some(struct replica *self, replica_index to)
     self->machine.commit(self->machine.self);
 }
 
+/* A result from tables that are wrong is not given to anybody. */
+static void replica_call_back(struct replica *self, const struct replica_applied *applied)
+{
+    if (!replica_is_leaving(self)) {
+        replica_finish(self, applied->submission, OK, applied->result, applied->index);
+        return;
+    }
+    if (applied->result != NULL)
+        self->machine.release(self->machine.self, applied->result);
+    replica_finish(self, applied->submission, ERR_UNKNOWN, NULL, 0);
+}
+
 void replica_apply(struct replica *self)
 {
     replica_index to = replica_appliable(self);
@@ -121,8 +134,8 @@ void replica_apply(struct replica *self)
     replica_apply_some(self, to);
     consensus_applied(self->consensus, self->applied_index);
     replica_settle(self);
+    replica_compare_digests(self);
     for (size_t i = 0; i < self->applied_count; i++)
-        replica_finish(self, self->applied[i].submission, OK, self->applied[i].result,
-                       self->applied[i].index);
+        replica_call_back(self, &self->applied[i]);
     self->applied_count = 0;
 }

@@ -2,7 +2,8 @@
  * the log holds), replica.c (life), replica_turn.c (events and what follows from them),
  * replica_submit.c (commands and reads that wait), replica_apply.c, replica_snapshot.c,
  * replica_members.c (who belongs to the group), replica_peers.c (messages out, and what is known of
- * the others), replica_series.c (metrics).
+ * the others), replica_digest.c (whether the tables are those of the others), replica_series.c
+ * (metrics).
  *
  * The way of a command at its leader:
  *
@@ -28,6 +29,7 @@
 
 #include "broker/bus/alarm.h"
 #include "services/replica/consensus.h"
+#include "services/replica/digest_vote.h"
 #include "services/replica/directory.h"
 #include "services/replica/disk_thread.h"
 #include "services/replica/log_store.h"
@@ -97,6 +99,18 @@ struct replica_snapshots {
                                * stands for their entries */
 };
 
+struct replica_digests {
+    struct digest_vote vote;
+    replica_index told;   /* the highest own mark that the others were told */
+    replica_index agreed; /* the highest one that a majority is known to share */
+    replica_index waited; /* the highest one when it was last said again */
+    int64_t repeat_ms;    /* when it is said again */
+    /* The tables are wrong, and the process ends by then, or as soon as another one leads; 0: they
+     * are not. */
+    int64_t leave_until_ms;
+    bool handing_over;
+};
+
 /* An applied entry whose callback is due. */
 struct replica_applied {
     struct submission *submission;
@@ -128,6 +142,9 @@ struct replica_series {
     struct metric *entries;
     struct metric *transactions;
     struct metric *disk_low;
+    struct metric *digest_index;
+    struct metric *digest_others;
+    struct metric *digest_splits;
     struct metric *sync_seconds;
     struct metric *turn_seconds;
 };
@@ -139,6 +156,7 @@ struct replica {
     void (*on_lead)(void *arg, bool leader, replica_term term); /* or NULL */
     void (*on_news)(void *arg);                                 /* or NULL */
     void *arg;                                                  /* of both */
+    char *name;
     uint64_t id;
     unsigned election_ms;
     struct directory *directory;
@@ -182,6 +200,7 @@ struct replica {
     int64_t read_deadline_ms; /* not above the earliest of theirs; INT64_MAX: none waits */
 
     struct replica_snapshots snapshots;
+    struct replica_digests digests;
     struct disk_batch *unwritten_first; /* what the disk thread has no room for, in order */
     struct disk_batch *unwritten_last;
 
@@ -283,6 +302,23 @@ void replica_fetch(struct replica *self, const struct consensus_action *action);
 void replica_install(struct replica *self, const struct snapshot_mark *mark);
 /* The log has got a snapshot's mark. */
 void replica_marked(struct replica *self, struct replica_batch *batch);
+
+/* ---- replica_digest.c ---- */
+
+void replica_open_digests(struct replica *self);
+/* The entry at @index has just been applied, within the machine's transaction. */
+void replica_note_digest(struct replica *self, replica_index index);
+/* Tell the others what was noted, and compare it: see replica_is_leaving(). */
+void replica_compare_digests(struct replica *self);
+/* A member says what its tables are; the same. */
+void replica_hear_digest(struct replica *self, const struct peer_message *message);
+/* Say the newest mark again, when it is time to; the same. */
+void replica_repeat_digest(struct replica *self, int64_t now_ms);
+/* Whether the tables are wrong, as was just found, and the process is about to end: nothing is applied,
+ * read, or given out. */
+bool replica_is_leaving(const struct replica *self);
+/* End the process, when it is time to. */
+void replica_leave(struct replica *self);
 
 /* ---- replica_members.c ---- */
 

@@ -88,7 +88,9 @@ static void replica_send_append(struct replica *self, struct peer_message *messa
 
 void replica_send(struct replica *self, struct peer_message *message)
 {
-    if (self->link == NULL)
+    bool unfit = message->kind == PEER_SNAPSHOT && replica_is_leaving(self);
+
+    if (self->link == NULL || unfit)
         peer_message_close(message);
     else if (message->kind == PEER_APPEND)
         replica_send_append(self, message);

@@ -26,6 +26,19 @@ static void replica_series_make_gauges(struct replica_series *self, struct metri
                                    "1 while writes are refused for lack of free space");
 }
 
+static void replica_series_make_digests(struct replica_series *self, struct metrics *metrics)
+{
+    self->digest_index =
+        metrics_gauge(metrics, "pygmy_replica_digest_agreed_index", NULL,
+                      "Highest log index at which a majority is known to hold the same tables");
+    self->digest_others = metrics_counter(
+        metrics, "pygmy_replica_digest_conflicts_total", "kind=\"member\"",
+        "Marks at which a member's tables are not the majority's, or no majority has the same");
+    self->digest_splits = metrics_counter(
+        metrics, "pygmy_replica_digest_conflicts_total", "kind=\"no-majority\"",
+        "Marks at which a member's tables are not the majority's, or no majority has the same");
+}
+
 void replica_series_make(struct replica_series *self, struct metrics *metrics)
 {
     const char *name = "pygmy_replica_submissions_total";
@@ -38,6 +51,7 @@ void replica_series_make(struct replica_series *self, struct metrics *metrics)
     self->refused = metrics_counter(metrics, name, "result=\"refused\"", help);
     self->leader_changes = metrics_counter(metrics, "pygmy_replica_leader_changes_total", NULL,
                                            "Leaders that this process has known");
+    replica_series_make_digests(self, metrics);
     self->entries = metrics_counter(metrics, "pygmy_replica_entries_total", NULL,
                                     "Entries that were made durable");
     self->transactions = metrics_counter(metrics, "pygmy_replica_transactions_total", NULL,

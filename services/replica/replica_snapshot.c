@@ -47,7 +47,7 @@ static void replica_on_taken(void *arg, int code, const char *error,
 
     (void)error; /* is told by the thread */
     snapshots->rest_until_ms = now_ms + snapshot_rest_ms(now_ms - snapshots->begin_ms, code != 0);
-    if (code != 0)
+    if (code != 0 || replica_is_leaving(self))
         return;
     unsigned trailing = snapshot_trailing(mark->index, snapshots->mark.index);
     if (consensus_snapshot_taken(self->consensus, mark, trailing, now_ms)) {
@@ -151,6 +151,7 @@ void replica_install(struct replica *self, const struct snapshot_mark *mark)
     assert(!self->snapshots.installing && self->snapshots.thread != NULL);
     self->snapshots.installing = true;
     self->snapshots.deferring = true;
+    digest_vote_forget(&self->digests.vote);
     snapshot_thread_restore(self->snapshots.thread, mark);
 }
 

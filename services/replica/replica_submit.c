@@ -245,7 +245,7 @@ void replica_tick(struct replica *self, int64_t now_ms)
 
 int replica_read(struct replica *self, int64_t deadline_ms, replica_read_fn *done, void *arg)
 {
-    if (self->closing)
+    if (self->closing || replica_is_leaving(self))
         return ERR_UNAVAILABLE;
     if (self->read_count >= READS_MAX)
         return ERR_BUSY;

@@ -129,7 +129,8 @@ static void replica_tell_lead(struct replica *self, bool leader)
 /* Stop leading when the driver does, or does so in another term by now. */
 static void replica_lose_lead(struct replica *self)
 {
-    if (!self->leader || (self->role == CONSENSUS_LEADER && self->role_term == self->lead_term))
+    if (!self->leader || (self->role == CONSENSUS_LEADER && self->role_term == self->lead_term &&
+                          !replica_is_leaving(self)))
         return;
     self->leader = false;
     self->transfer_until_ms = 0;
@@ -169,12 +170,36 @@ static void replica_set_alarms(struct replica *self, bool submitted)
         at_ms = self->read_deadline_ms;
     if (self->tick_ms < at_ms)
         at_ms = self->tick_ms;
+    if (self->digests.repeat_ms < at_ms)
+        at_ms = self->digests.repeat_ms;
+    if (replica_is_leaving(self) && self->digests.leave_until_ms < at_ms)
+        at_ms = self->digests.leave_until_ms;
     if (at_ms != self->timer_ms)
         alarm_set(self->timer, at_ms);
     self->timer_ms = at_ms;
+    if (replica_is_leaving(self))
+        return;
     if (self->applied_index < replica_appliable(self) || self->asked.first != NULL ||
         self->change.kind != REPLICA_CHANGE_NONE || submitted)
         alarm_set(self->more, 0);
+}
+
+/* What a replica does whose tables are right, as far as it knows. Returns whether callbacks have submitted
+ * something since what waited was handed on. */
+static bool replica_work(struct replica *self)
+{
+    replica_apply(self);
+    if (replica_is_leaving(self))
+        return false; /* since just now */
+    replica_take_snapshot(self);
+    replica_take_lead(self);
+    replica_serve_reads(self);
+    replica_change_members(self);
+    replica_submit_waiting(self);
+    const size_t left = self->waiting.count;
+    replica_ask_reads(self);
+    replica_serve_reads(self);
+    return self->waiting.count > left;
 }
 
 void replica_turn(struct replica *self)
@@ -184,23 +209,18 @@ void replica_turn(struct replica *self)
     if (self->turning || self->closing)
         return;
     const replica_index applied_index = self->applied_index;
+    bool submitted = false;
     self->turning = true;
     replica_hand_over(self);
     replica_connect(self);
+    replica_leave(self);
     replica_lose_lead(self);
     replica_skip_submissions(self);
-    replica_apply(self);
-    replica_take_snapshot(self);
-    replica_take_lead(self);
-    replica_serve_reads(self);
-    replica_change_members(self);
-    replica_submit_waiting(self);
-    const size_t left = self->waiting.count;
-    replica_ask_reads(self);
-    replica_serve_reads(self);
-    replica_set_alarms(self, self->waiting.count > left);
+    if (!replica_is_leaving(self))
+        submitted = replica_work(self);
+    replica_set_alarms(self, submitted);
     replica_series_update(self);
-    if (self->applied_index != applied_index)
+    if (self->applied_index != applied_index && !replica_is_leaving(self))
         replica_tell_news(self);
     self->turning = false;
     metric_observe(self->series.turn_seconds, (double)(clock_us() - begin_us) / 1e6);
@@ -267,6 +287,10 @@ void replica_on_message(void *arg, struct peer_message *message)
     int64_t now_ms = clock_ms();
     uint64_t from = message->from;
 
+    if (message->kind == PEER_DIGEST) {
+        replica_hear_digest(self, message);
+        return;
+    }
     consensus_receive(self->consensus, message, now_ms);
     replica_settle(self);
     if (from == self->leader_id) /* by now: the message may be what told who leads */
@@ -294,6 +318,7 @@ void replica_on_timer(void *arg)
         replica_settle(self);
     }
     replica_tick(self, now_ms);
+    replica_repeat_digest(self, now_ms);
     replica_expire_reads(self, now_ms);
     replica_turn(self);
 }

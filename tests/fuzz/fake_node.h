@@ -187,6 +187,32 @@ void replica_status(const struct replica *self, struct replica_status *status)
     };
 }
 
+bool replica_has_subscribers(const struct replica *self)
+{
+    (void)self;
+    return false;
+}
+
+void replica_publish(struct replica *self, const void *text, size_t size)
+{
+    (void)self;
+    (void)text;
+    (void)size;
+}
+
+bool replica_digest(const struct replica *self, uint64_t *digest)
+{
+    (void)self;
+    (void)digest;
+    return false;
+}
+
+const struct digest_marks *replica_digest_marks(const struct replica *self)
+{
+    (void)self;
+    return NULL;
+}
+
 const struct membership *replica_membership(const struct replica *self)
 {
     static const struct membership nobody;

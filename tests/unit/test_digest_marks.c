@@ -1,161 +1,88 @@
-/* Marks of the digest: at the same indexes with the same values, however the entries came.
+/* Marks of the digest: the last ones, in order, whatever order they come in.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 
 #include <cmocka.h>
 
-#include "broker/bus/err.h"
 #include "services/replica/digest_marks.h"
 
-/* A machine whose digest is the sum of the squares of the indexes that were applied. */
-struct squares {
-    uint64_t sum;
-    replica_index applied;
-};
-
-static int squares_open(void *self, const char *path, char **error)
+static void add(struct digest_marks *self, replica_index number)
 {
-    (void)self;
-    (void)path;
-    (void)error;
-    return OK;
+    digest_marks_add(self, number * DIGEST_EVERY, number * number);
 }
 
-static void squares_nothing(void *self)
+static void assert_marks(const struct digest_marks *self, replica_index first, size_t count)
 {
-    (void)self;
-}
-
-static uint64_t squares_digest(void *self)
-{
-    return ((struct squares *)self)->sum;
-}
-
-static replica_index squares_applied(void *self)
-{
-    return ((struct squares *)self)->applied;
-}
-
-static void *squares_apply(void *arg, const struct replica_entry *entry)
-{
-    struct squares *self = arg;
-    self->sum += entry->index * entry->index;
-    self->applied = entry->index;
-    return NULL;
-}
-
-struct fixture {
-    struct squares squares;
-    struct digest_marks marks;
-    struct replica_machine machine;
-};
-
-static void start(struct fixture *self)
-{
-    self->machine = (struct replica_machine){.self = &self->squares,
-                                             .open = squares_open,
-                                             .close = squares_nothing,
-                                             .digest = squares_digest,
-                                             .applied = squares_applied,
-                                             .apply = squares_apply};
-    digest_marks_init(&self->marks, &self->machine);
-    assert_int_equal(self->machine.open(self->machine.self, "", NULL), OK);
-}
-
-/* Every entry from @from to @to is a command, but for multiples of @gap. */
-static void apply(struct fixture *self, replica_index from, replica_index to, replica_index gap)
-{
-    for (replica_index i = from; i <= to; i++)
-        if (i % gap != 0)
-            (void)self->machine.apply(self->machine.self, &(struct replica_entry){.index = i});
-}
-
-static uint64_t sum_to(replica_index last, replica_index gap)
-{
-    uint64_t sum = 0;
-    for (replica_index i = 1; i <= last; i++)
-        sum += i % gap != 0 ? i * i : 0;
-    return sum;
-}
-
-/* A mark is the digest after the entry of its index, be that a command or another kind of entry. */
-static void test_a_mark_is_the_digest_at_its_index(void **state)
-{
-    static const replica_index gaps[] = {DIGEST_EVERY, 7, 1u << 30};
-    (void)state;
-    for (size_t g = 0; g < sizeof gaps / sizeof gaps[0]; g++) {
-        struct fixture self = {0};
-        start(&self);
-        apply(&self, 1, 5 * DIGEST_EVERY, gaps[g]);
-        digest_marks_reach(&self.marks, 5 * DIGEST_EVERY);
-        digest_marks_reach(&self.marks, 5 * DIGEST_EVERY);
-        assert_int_equal(self.marks.count, 5);
-        for (size_t i = 0; i < 5; i++) {
-            assert_int_equal(self.marks.marks[i].index, (i + 1) * DIGEST_EVERY);
-            assert_true(self.marks.marks[i].digest == sum_to((i + 1) * DIGEST_EVERY, gaps[g]));
-        }
+    assert_int_equal(self->count, count);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(self->marks[i].index, (first + i) * DIGEST_EVERY);
+        assert_true(self->marks[i].digest == (first + i) * (first + i));
     }
 }
 
-/* The last so many marks are known. */
+/* One index in so many has a mark, and none before the first entry. */
+static void test_marks_are_at_multiples(void **state)
+{
+    (void)state;
+    assert_false(digest_marks_at(0));
+    assert_false(digest_marks_at(DIGEST_EVERY - 1));
+    assert_true(digest_marks_at(DIGEST_EVERY));
+    assert_false(digest_marks_at(DIGEST_EVERY + 1));
+    assert_true(digest_marks_at(7 * DIGEST_EVERY));
+}
+
+/* They stand in the order of their indexes, however they come, and each once: as it was at first. */
+static void test_order_and_doubles_make_no_difference(void **state)
+{
+    static const replica_index numbers[] = {3, 1, 5, 5, 2, 1, 4};
+    struct digest_marks self = {0};
+    (void)state;
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        add(&self, numbers[i]);
+    digest_marks_add(&self, 2 * DIGEST_EVERY, 77);
+    assert_marks(&self, 1, 5);
+}
+
+/* The last so many marks are known; what is below them is not taken any more. */
 static void test_marks_are_bounded(void **state)
 {
-    struct fixture self = {0};
+    struct digest_marks self = {0};
     (void)state;
-    start(&self);
-    apply(&self, 1, (DIGEST_MARKS_MAX + 3) * DIGEST_EVERY, 1u << 30);
-    assert_int_equal(self.marks.count, DIGEST_MARKS_MAX);
-    assert_int_equal(self.marks.marks[0].index, 4 * DIGEST_EVERY);
-    assert_int_equal(self.marks.marks[DIGEST_MARKS_MAX - 1].index,
-                     (DIGEST_MARKS_MAX + 3) * DIGEST_EVERY);
+    for (replica_index i = 2; i <= DIGEST_MARKS_MAX + 3; i++)
+        if (i != 10)
+            add(&self, i);
+    assert_int_equal(self.count, DIGEST_MARKS_MAX);
+    add(&self, 10);
+    assert_marks(&self, 4, DIGEST_MARKS_MAX);
+    add(&self, 1);
+    assert_marks(&self, 4, DIGEST_MARKS_MAX);
 }
 
-/* Who begins with a snapshot knows the marks above it, with the same values; also when entries that
- * are no commands stand between the tables' last command and a mark. */
-static void test_marks_begin_above_a_snapshot(void **state)
+/* A mark is found by its index, the newest one by nothing. */
+static void test_marks_are_found(void **state)
 {
-    struct fixture self = {.squares = {sum_to(DIGEST_EVERY + 5, 1u << 30), DIGEST_EVERY + 5}};
+    struct digest_marks self = {0};
     (void)state;
-    start(&self);
-    digest_marks_reach(&self.marks, 2 * DIGEST_EVERY - 1);
-    assert_int_equal(self.marks.count, 0);
-    apply(&self, 2 * DIGEST_EVERY + 3, 3 * DIGEST_EVERY, 1u << 30);
-    assert_int_equal(self.marks.count, 2);
-    assert_int_equal(self.marks.marks[0].index, 2 * DIGEST_EVERY);
-    assert_true(self.marks.marks[0].digest == sum_to(DIGEST_EVERY + 5, 1u << 30));
-    assert_int_equal(self.marks.marks[1].index, 3 * DIGEST_EVERY);
-}
-
-/* A snapshot that is installed at run time leaves out marks, and none is doubled. */
-static void test_a_snapshot_at_run_time_leaves_out_marks(void **state)
-{
-    struct fixture self = {0};
-    (void)state;
-    start(&self);
-    apply(&self, 1, DIGEST_EVERY, 1u << 30);
-    self.machine.close(self.machine.self);
-    self.squares = (struct squares){7, 3 * DIGEST_EVERY};
-    assert_int_equal(self.machine.open(self.machine.self, "", NULL), OK);
-    apply(&self, 3 * DIGEST_EVERY + 1, 4 * DIGEST_EVERY, 1u << 30);
-    assert_int_equal(self.marks.count, 3);
-    assert_int_equal(self.marks.marks[0].index, DIGEST_EVERY);
-    assert_int_equal(self.marks.marks[1].index, 3 * DIGEST_EVERY);
-    assert_true(self.marks.marks[1].digest == 7);
-    assert_int_equal(self.marks.marks[2].index, 4 * DIGEST_EVERY);
+    assert_null(digest_marks_newest(&self));
+    assert_null(digest_marks_find(&self, DIGEST_EVERY));
+    add(&self, 4);
+    add(&self, 2);
+    assert_null(digest_marks_find(&self, 3 * DIGEST_EVERY));
+    assert_true(digest_marks_find(&self, 2 * DIGEST_EVERY)->digest == 4);
+    assert_int_equal(digest_marks_newest(&self)->index, 4 * DIGEST_EVERY);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_mark_is_the_digest_at_its_index),
+        cmocka_unit_test(test_marks_are_at_multiples),
+        cmocka_unit_test(test_order_and_doubles_make_no_difference),
         cmocka_unit_test(test_marks_are_bounded),
-        cmocka_unit_test(test_marks_begin_above_a_snapshot),
-        cmocka_unit_test(test_a_snapshot_at_run_time_leaves_out_marks),
+        cmocka_unit_test(test_marks_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -110,6 +110,7 @@ static struct peer_message message_of(enum peer_kind kind)
     case PEER_DIGEST:
         self.digest.index = 18;
         self.digest.digest = UINT64_MAX;
+        self.digest.format = 0x00020001;
         break;
     }
     return self;
