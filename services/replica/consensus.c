@@ -434,8 +434,10 @@ struct consensus *consensus_new(const struct consensus_options *options,
     start_log(self, start);
     /* The core takes the first entry for committed, as it does with a snapshot; but not all that the
      * only voter commits at once. */
-    if (start->term != 0)
-        self->history.told = start->snapshot != NULL ? start->snapshot->index : 1;
+    if (start->snapshot != NULL)
+        self->history.told = start->snapshot->index;
+    else if (start->count > 0)
+        self->history.told = 1;
     start_core(self, start);
     consensus_settle(self);
     return self;

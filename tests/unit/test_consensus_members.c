@@ -297,6 +297,36 @@ static void test_a_change_that_is_not_committed_goes(void **state)
     crew_destroy(&crew);
 }
 
+/* A joiner that died when it had learnt a term, and nothing else yet, begins where one does that has
+ * nothing: what it gets of the log then is there to fall back on. */
+static void test_a_joiner_may_die_between_its_term_and_its_log(void **state)
+{
+    struct crew *crew = crew_new(3, 1);
+    struct peer_message message = crew_heartbeat(1, 4, 2, 1, 1);
+    (void)state;
+
+    crew_leave_alone(crew, 4);
+    crew_inject(crew, &message);
+    crew_run(crew, 1);
+    crew_crash(crew, 4);
+    crew_start(crew, 4);
+    message = crew_append(1, 4, 2, 0, 0, 1, 1);
+    crew_make_membership(&message, 0, 3);
+    message.append.commit_index = 1;
+    crew_inject(crew, &message);
+    crew_run(crew, 1);
+    message = crew_append(1, 4, 2, 1, 1, 2, 1);
+    crew_make_membership(&message, 0, 2);
+    crew_inject(crew, &message);
+    crew_run(crew, 1);
+    assert_int_equal(consensus_membership(crew_node(crew, 4)->consensus)->count, 2);
+    message = crew_append(2, 4, 3, 1, 1, 3, 1);
+    crew_inject(crew, &message);
+    crew_run(crew, 1);
+    assert_int_equal(consensus_membership(crew_node(crew, 4)->consensus)->count, 3);
+    crew_destroy(&crew);
+}
+
 /* The history says who belonged to the group at each committed index. */
 static void test_the_history_of_memberships(void **state)
 {
@@ -439,6 +469,7 @@ int main(void)
         cmocka_unit_test(test_a_learner_that_is_gone_again_is_not_promoted),
         cmocka_unit_test(test_a_learner_that_goes_while_it_catches_up_is_given_up),
         cmocka_unit_test(test_a_change_that_is_not_committed_goes),
+        cmocka_unit_test(test_a_joiner_may_die_between_its_term_and_its_log),
         cmocka_unit_test(test_the_history_of_memberships),
         cmocka_unit_test(test_leadership_is_handed_over),
         cmocka_unit_test(test_leadership_goes_to_who_is_furthest),
