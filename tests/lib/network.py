@@ -42,6 +42,7 @@ class Network:
     def __init__(self, names):
         """Raises OSError with what is missing, where this can't be had."""
         assert len(names) <= HOSTS_MAX
+        self.names = list(names)
         self.numbers = {name: number for number, name in enumerate(names, 1)}
         self.namespaces = {}
         self.blocked = set()
