@@ -187,19 +187,6 @@ void replica_status(const struct replica *self, struct replica_status *status)
     };
 }
 
-bool replica_has_subscribers(const struct replica *self)
-{
-    (void)self;
-    return false;
-}
-
-void replica_publish(struct replica *self, const void *text, size_t size)
-{
-    (void)self;
-    (void)text;
-    (void)size;
-}
-
 bool replica_digest(const struct replica *self, uint64_t *digest)
 {
     (void)self;
@@ -285,6 +272,21 @@ int replica_promote(struct replica *self, uint64_t id, replica_done_fn *done, vo
 int replica_remove(struct replica *self, uint64_t id, replica_done_fn *done, void *arg)
 {
     return replica_add(self, id, "", done, arg);
+}
+
+/* Nobody has subscribed to what is published. */
+
+bool replica_has_subscribers(const struct replica *self)
+{
+    (void)self;
+    return false;
+}
+
+void replica_publish(struct replica *self, const void *text, size_t size)
+{
+    (void)self;
+    (void)text;
+    (void)size;
 }
 
 int64_t replica_log_time_ms(struct replica *self)
