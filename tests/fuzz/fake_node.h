@@ -346,10 +346,11 @@ static struct fake_node *fake_node_new(const struct node_service *service)
 {
     struct fake_node *self = alloc_zero(sizeof *self);
     struct node *node = &self->node;
-    char name[] = "node-1";
+    char name[] = "node-1", uuid[] = "0123456789abcdef0123456789abcdef";
     char *error = NULL;
 
     self->member = (struct config_node){.kind = service->kind, .name = alloc_copy(name, 6)};
+    self->config.uuid = alloc_copy(uuid, sizeof uuid - 1);
     self->replica.now_ms = 1;
     node->service = service;
     node->config = &self->config;
@@ -400,6 +401,7 @@ static void fake_node_destroy(struct fake_node **self_p)
     zloop_destroy(&node->loop);
     metrics_destroy(&node->metrics);
     free(self->member.name);
+    free(self->config.uuid);
     free(self);
     *self_p = NULL;
 }
