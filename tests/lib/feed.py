@@ -68,9 +68,10 @@ class Follower(threading.Thread):
         self.replicas = replicas_in(store, group)
         self.asker = Asker(store)
         self.rows, self.told = {}, []
-        self.live, self.gaps, self.asked, self.ahead = 0, 0, 0, 0
+        self.live, self.dropped, self.gaps, self.asked = 0, 0, 0, 0
         self.failure = None
         self.stop = threading.Event()
+        self.deaf = threading.Event()  # live messages are lost
         self.socket = zmq.Context.instance().socket(zmq.SUB)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.topic = f"changes.{group}".encode() + b"\0"
@@ -143,6 +144,9 @@ class Follower(threading.Thread):
             while not self.stop.is_set():
                 while self.socket.poll(0 if self.missing else 20):
                     frame, = self.socket.recv_multipart()
+                    if self.deaf.is_set():
+                        self.dropped += b'"changes":[{' in frame
+                        continue
                     assert frame.startswith(self.topic)
                     message = json.loads(frame[len(self.topic):])
                     self.live += 1
@@ -165,6 +169,10 @@ class Follower(threading.Thread):
                 raise self.failure
             return condition()
         return wait_until(look, deadline_s, what or f"{self.group} has it, at {self.position}")
+
+    def wait_live(self):
+        """Until it needs no answers any more: what comes from now on comes live."""
+        self.wait(lambda: self.live > 0 and not self.missing, what="live messages")
 
     def wait_for(self, index):
         self.wait(lambda: self.position is not None and self.position >= index,

@@ -19,7 +19,7 @@ from shop import HttpBuyer, add_item, http_port
 
 THREE = ["--brokers", "2", "--catalogs", "3", "--orders", "3"]
 GROUPS = ("catalog", "order")
-MESSAGES = "pygmy_changes_messages_total"
+MESSAGES, ROWS = "pygmy_changes_messages_total", "pygmy_changes_rows_total"
 ITEMS = range(1, 9)
 
 
@@ -118,7 +118,7 @@ def test_changes_are_told_live_and_in_order(cluster, follow):
     """A sale, an edit, an import of many rows, a removal; an order and its cancel."""
     add_item(cluster, 1, title="One", price_cents=100, stock=10)
     catalog, order = follow(cluster, "catalog"), follow(cluster, "order")
-    catalog.wait(lambda: catalog.live > 0, what="the first beat")
+    catalog.wait_live()
     asked = catalog.asked
     assert cluster.admin("PATCH", "/items/1", {"price_cents": 250}, {"If-Match": "*"}).status == 200
     answer = cluster.post("/orders", {"lines": [{"id": 1, "quantity": 3}]},
@@ -225,6 +225,22 @@ def test_an_old_position_is_good_after_restarts_and_snapshots(make_cluster, foll
                                  if row["version"] > middle[follower.group]}
 
 
+def test_what_was_lost_on_the_way_is_noticed(cluster, follow):
+    """Even the last message, which no other one follows but the beat."""
+    follower = follow(cluster, "catalog")
+    follower.wait_live()
+    assert follower.gaps == 0
+    follower.deaf.set()
+    add_item(cluster, 1, title="One", price_cents=100, stock=10)
+    wait_until(lambda: metric_of(cluster, "catalog-1", ROWS) > 0, what="it is published")
+    wait_until(lambda: follower.dropped > 0, what="it is lost")
+    lived = follower.live
+    follower.deaf.clear()
+    follower.wait_for(applied(cluster, "catalog"))
+    assert follower.gaps == 1 and follower.live > lived
+    assert follower.rows[1]["item"]["stock"] == 10
+
+
 # ---- Deaths ------------------------------------------------------------------------------------
 
 
@@ -246,6 +262,8 @@ def test_nothing_is_missed_whoever_dies(make_cluster, follow):
         buyers.go_on()
     wait_well(store)
     items, orders = assert_followed(store, followers)
+    print([(follower.group, follower.live, follower.gaps, follower.asked)
+           for follower in followers], len(orders))
     assert len(items) == len(ITEMS) and len(orders) >= 4 * 20 * 5
     assert any(order["state"] == "cancelled" for order in orders.values())
     for follower in followers:
