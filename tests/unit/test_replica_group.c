@@ -407,6 +407,51 @@ static void test_another_leads_and_goes_on(void **state)
     assert_int_equal(toy_machine_count_of_falling_times(first->machine), 0);
 }
 
+/* Requests of which there is another one whenever the loop comes round. */
+struct stream {
+    struct seats *group;
+    zsock_t *to;
+    zsock_t *from;
+};
+
+/* A read at each replica, at the beginning of a millisecond: before what is due in it. */
+static int stream_read(zloop_t *loop, zsock_t *socket, void *arg)
+{
+    struct stream *self = arg;
+    int64_t begin_ms = clock_ms();
+
+    (void)loop;
+    zsock_recv(socket, "z");
+    zsock_send(self->to, "z");
+    while (clock_ms() == begin_ms)
+        ;
+    for (size_t i = 1; i <= MEMBERS; i++)
+        if (self->group->seats[i].replica != NULL)
+            read_at(&self->group->seats[i], DEADLINE_MS);
+    return 0;
+}
+
+/* A loop that is never idle, where each turn brings something to do before it comes to its timers,
+ * comes to these all the same: who waits for a leader stands for election. */
+static void test_what_is_due_is_not_put_off_for_ever(void **state)
+{
+    struct seats *self = *state;
+    struct stream stream = {.group = self};
+    struct seat *leader = start(self);
+
+    stream.to = zsock_new_pair("@inproc://stream");
+    stream.from = zsock_new_pair(">inproc://stream");
+    seat_close(leader);
+    zsock_send(stream.to, "z");
+    zloop_reader(self->loop, stream.from, stream_read, &stream);
+    int64_t begin_ms = clock_ms();
+    run_until(self, somebody_leads, 0);
+    assert_true(clock_ms() - begin_ms < DEADLINE_MS / 4);
+    zloop_reader_end(self->loop, stream.from);
+    zsock_destroy(&stream.from);
+    zsock_destroy(&stream.to);
+}
+
 static bool nobody_leads(struct seats *self, size_t number)
 {
     (void)number;
@@ -795,6 +840,7 @@ int main(void)
         TEST(test_reads_at_followers_see_what_was_acknowledged),
         TEST(test_status_and_progress),
         TEST(test_another_leads_and_goes_on),
+        TEST(test_what_is_due_is_not_put_off_for_ever),
         TEST(test_what_is_pending_when_leadership_is_lost),
         TEST(test_a_read_without_a_majority_is_told_so),
         TEST(test_leadership_is_handed_over),
