@@ -27,7 +27,7 @@
 #define TOPIC_PREFIX "changes."
 #define TOPIC_BYTES  32
 
-_Static_assert(PYGMY_NOW == POSITION_NOW, "one word for it");
+_Static_assert(PYGMY_NOW == -1 && POSITION_NOW == -1, "two words for the same");
 
 /* A broker's feed. */
 struct feed {
