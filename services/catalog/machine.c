@@ -25,6 +25,8 @@ struct machine {
     struct log *log; /* not owned */
     char *path;      /* of the state's file */
     struct state *state;
+    uint64_t rows;               /* what those of the file that is opened next come to */
+    bool counted;                /* that is known */
     machine_closing_fn *closing; /* NULL: nobody has connections */
     void *closing_arg;
     struct metric *items;
@@ -187,11 +189,19 @@ static void machine_show(struct machine *self)
     metric_set(self->unclosed, (double)totals->unclosed);
 }
 
+static void machine_counted(void *arg, uint64_t rows)
+{
+    struct machine *self = arg;
+    self->rows = rows;
+    self->counted = true;
+}
+
 static int machine_open(void *arg, const char *path, char **error)
 {
     struct machine *self = arg;
     assert(self->state == NULL);
-    int code = state_open(path, self->log, &self->state, error);
+    int code = state_open(path, self->log, self->counted ? &self->rows : NULL, &self->state, error);
+    self->counted = false;
     if (code != OK)
         return code;
     self->path = alloc_copy(path, strlen(path));
@@ -260,6 +270,8 @@ void machine_interface(struct machine *self, struct replica_machine *interface)
         .close = machine_close,
         .digest = machine_digest,
         .digest_format = machine_digest_format,
+        .count = state_count,
+        .counted = machine_counted,
         .applied = machine_applied,
         .begin = machine_begin,
         .commit = machine_commit,

@@ -50,17 +50,24 @@ static void state_load(struct state *self)
     };
 }
 
-/* Count the digest of what is there. The row of meta is left out: it is written at the end of a batch,
- * and what it says is mixed in as it is at each entry. */
-static int state_open_digest(struct state *self, const char *path, char **error)
-{
-    static const char *const left_out[] = {"meta"};
+/* The row of meta is left out of the digest: it is written at the end of a batch, and what it says is
+ * mixed in as it is at each entry. */
+static const char *const state_left_out[] = {"meta"};
 
-    self->digest = digest_open(sql_database(self->sql), left_out, 1);
+int state_count(const char *path, uint64_t *rows, char **error)
+{
+    return digest_count_file(path, state_left_out, 1, rows, error);
+}
+
+static int state_open_digest(struct state *self, const char *path, const uint64_t *rows,
+                             char **error)
+{
+    self->digest = digest_open(sql_database(self->sql), state_left_out, 1, rows);
     return self->digest != NULL ? OK : state_file_failed(sql_database(self->sql), path, error);
 }
 
-int state_open(const char *path, struct log *log, struct state **self_p, char **error)
+int state_open(const char *path, struct log *log, const uint64_t *rows, struct state **self_p,
+               char **error)
 {
     struct sql *sql = NULL;
     int code = sql_open(path, log, &sql, error);
@@ -76,7 +83,7 @@ int state_open(const char *path, struct log *log, struct state **self_p, char **
         state_close(&self);
         return ERR_STORAGE;
     }
-    code = state_open_digest(self, path, error);
+    code = state_open_digest(self, path, rows, error);
     if (code != OK) {
         state_close(&self);
         return code;

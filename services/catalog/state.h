@@ -24,8 +24,13 @@ struct state_totals {
     int64_t touched_from_ms;
 };
 
-/* Returns 0, or as sql_open(). */
-int state_open(const char *path, struct log *log, struct state **self_p, char **error);
+/* @rows  what state_count() found in the file; NULL: all rows are counted here
+ *
+ * Returns 0, or as sql_open(). */
+int state_open(const char *path, struct log *log, const uint64_t *rows, struct state **self_p,
+               char **error);
+/* As replica_machine.count. */
+int state_count(const char *path, uint64_t *rows, char **error);
 /* Accepts NULL. */
 void state_close(struct state **self_p);
 

@@ -11,11 +11,22 @@
 #include "services/order/command.h"
 #include "services/replica/fatal.h"
 
+static void machine_counted(void *arg, uint64_t rows)
+{
+    struct machine *self = arg;
+
+    self->rows = rows;
+    self->counted = true;
+}
+
 static int machine_open(void *arg, const char *path, char **error)
 {
     struct machine *self = arg;
 
-    return orders_open(path, self->log, &self->orders, error);
+    int result =
+        orders_open(path, self->log, self->counted ? &self->rows : NULL, &self->orders, error);
+    self->counted = false;
+    return result;
 }
 
 static void machine_end(void *arg)
@@ -122,6 +133,8 @@ void machine_init(struct machine *self, struct log *log, machine_lead_fn *lead, 
         .close = machine_end,
         .digest = machine_digest,
         .digest_format = machine_digest_format,
+        .count = orders_count,
+        .counted = machine_counted,
         .applied = machine_applied,
         .begin = machine_begin,
         .commit = machine_commit,

@@ -26,6 +26,8 @@ struct machine_result {
 typedef void machine_lead_fn(void *arg, bool leader);
 
 struct machine {
+    uint64_t rows;         /* what those of the file that is opened next come to */
+    bool counted;          /* that is known */
     struct orders *orders; /* NULL while it is closed; another one when it is opened again */
     struct log *log;
     machine_lead_fn *lead;

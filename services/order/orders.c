@@ -187,13 +187,19 @@ static int orders_prepare(struct orders *self, const char *path, char **error)
     return OK;
 }
 
-/* Count the digest of what is there. The counters are left out: they are written at the end of a
- * batch, and mixed in as they are at each entry. */
-static int orders_open_digest(struct orders *self, const char *path, char **error)
-{
-    static const char *const left_out[] = {"counters"};
+/* The counters are left out of the digest: they are written at the end of a batch, and mixed in as they
+ * are at each entry. */
+static const char *const orders_left_out[] = {"counters"};
 
-    self->digest = digest_open(self->db, left_out, 1);
+int orders_count(const char *path, uint64_t *rows, char **error)
+{
+    return digest_count_file(path, orders_left_out, 1, rows, error);
+}
+
+static int orders_open_digest(struct orders *self, const char *path, const uint64_t *rows,
+                              char **error)
+{
+    self->digest = digest_open(self->db, orders_left_out, 1, rows);
     return self->digest != NULL ? OK : state_file_failed(self->db, path, error);
 }
 
@@ -209,7 +215,8 @@ static void orders_load(struct orders *self)
     orders_reset(self, COUNTERS);
 }
 
-int orders_open(const char *path, struct log *log, struct orders **self_p, char **error)
+int orders_open(const char *path, struct log *log, const uint64_t *rows, struct orders **self_p,
+                char **error)
 {
     struct orders *self = alloc_zero(sizeof *self);
     int code;
@@ -219,7 +226,7 @@ int orders_open(const char *path, struct log *log, struct orders **self_p, char 
     if (code == OK)
         code = orders_prepare(self, path, error);
     if (code == OK)
-        code = orders_open_digest(self, path, error);
+        code = orders_open_digest(self, path, rows, error);
     if (code != OK) {
         orders_close(&self);
         return code;

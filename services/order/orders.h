@@ -53,9 +53,16 @@ void order_close(struct order *self);
 /* "active", "cancelling", "cancelled" */
 const char *order_state_name(enum order_state state);
 
-/* Open the tables at @path, or make them, empty, where there is no file. Returns 0, ERR_STORAGE,
- * ERR_CORRUPT or ERR_VERSION, with a sentence in *error, the caller's to free(). */
-int orders_open(const char *path, struct log *log, struct orders **self_p, char **error);
+/* Open the tables at @path, or make them, empty, where there is no file.
+ *
+ * @rows  what orders_count() found in the file; NULL: all rows are counted here
+ *
+ * Returns 0, ERR_STORAGE, ERR_CORRUPT or ERR_VERSION, with a sentence in *error, the caller's to
+ * free(). */
+int orders_open(const char *path, struct log *log, const uint64_t *rows, struct orders **self_p,
+                char **error);
+/* As replica_machine.count. */
+int orders_count(const char *path, uint64_t *rows, char **error);
 void orders_close(struct orders **self_p);
 
 /* ---- Applying ----------------------------------------------------------- */

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "broker/bus/alloc.h"
+#include "services/replica/state_file.h"
 
 /* Odd, with bits all over. */
 #define DIGEST_FACTOR UINT64_C(0x9e3779b97f4a7c15)
@@ -236,18 +237,49 @@ static bool digest_find_format(struct digest *self)
     return sqlite3_finalize(version) == SQLITE_OK && row;
 }
 
-struct digest *digest_open(sqlite3 *database, const char *const *left_out, size_t count)
+/* Without the hook, and without a sum. */
+static struct digest *digest_new(sqlite3 *database, const char *const *left_out, size_t count)
 {
     struct digest *self = alloc_zero(sizeof *self);
 
     self->database = database;
-    if (!digest_find_format(self) || !digest_find_tables(self, left_out, count) ||
-        !digest_count(self, &self->value)) {
+    if (!digest_find_format(self) || !digest_find_tables(self, left_out, count))
+        digest_close(&self);
+    return self;
+}
+
+struct digest *digest_open(sqlite3 *database, const char *const *left_out, size_t count,
+                           const uint64_t *counted)
+{
+    struct digest *self = digest_new(database, left_out, count);
+
+    if (self == NULL)
+        return NULL;
+    if (counted != NULL) {
+        self->value = *counted;
+    } else if (!digest_count(self, &self->value)) {
         digest_close(&self);
         return NULL;
     }
     (void)sqlite3_preupdate_hook(database, digest_on_change, self);
     return self;
+}
+
+int digest_count_file(const char *path, const char *const *left_out, size_t count, uint64_t *value,
+                      char **error)
+{
+    struct digest *digest = NULL;
+    sqlite3 *database = NULL;
+    int result = 0;
+
+    if (sqlite3_open_v2(path, &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) ==
+        SQLITE_OK)
+        digest = digest_new(database, left_out, count);
+    if (digest == NULL || !digest_count(digest, value))
+        result = state_file_failed(database, path, error);
+    digest_close(&digest);
+    sqlite3_close(database);
+    return result;
 }
 
 void digest_close(struct digest **self_p)

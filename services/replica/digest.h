@@ -25,14 +25,16 @@
 
 struct digest;
 
-/* Count all rows, and keep the sum up from here on. The database has its tables already, all of them
+/* Keep the sum of all rows up from here on. The database has its tables already, all of them
  * until the digest is closed, and its connection has no other pre-update hook.
  *
  * @left_out  tables that are left out, @count of them (what says how far the entries are applied, and
  *            is only written at the end of a batch); copied
+ * @counted   the sum, by digest_count_file(): no row is read here. NULL: they are counted
  *
  * Returns NULL when the database can't be read: sqlite3_errmsg() says why. */
-struct digest *digest_open(sqlite3 *database, const char *const *left_out, size_t count);
+struct digest *digest_open(sqlite3 *database, const char *const *left_out, size_t count,
+                           const uint64_t *counted);
 /* Before the database is closed. Accepts NULL. */
 void digest_close(struct digest **self_p);
 
@@ -51,6 +53,12 @@ bool digest_sound(const struct digest *self);
 
 /* The sum of all rows, counted again. Returns false when they can't be read. */
 bool digest_count(const struct digest *self, uint64_t *value);
+
+/* The sum of all rows of a file that nobody has open, for a digest_open() that follows: in another thread
+ * than the loop's, since it takes as long as reading all of them. Returns 0, ERR_CORRUPT or
+ * ERR_STORAGE, with a sentence in *error that is the caller's to free(). */
+int digest_count_file(const char *path, const char *const *left_out, size_t count, uint64_t *value,
+                      char **error);
 
 /* @digest and a number that belongs to it but stands in no row. */
 uint64_t digest_with(uint64_t digest, uint64_t number);

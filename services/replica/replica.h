@@ -65,6 +65,12 @@ struct replica_machine {
     uint64_t (*digest)(void *self);
     /* Of the digest: those of two formats are not compared. NULL: there is one. */
     uint32_t (*digest_format)(void *self);
+    /* Count the rows of a file that open() is about to be given, for the digest: as long as that takes, in
+     * another thread, without the machine and while nobody has the file open. NULL: open() reads
+     * all rows itself, and holds the loop meanwhile. Returns 0 or a code, with *error set. */
+    int (*count)(const char *path, uint64_t *rows, char **error);
+    /* What count() found in the file that is opened next; NULL as count is. */
+    void (*counted)(void *self, uint64_t rows);
     /* The index of the last entry in the machine's tables, 0 when they are empty. */
     replica_index (*applied)(void *self);
     /* Begin and commit the transaction around a batch of applies. */

@@ -192,6 +192,8 @@ static void replica_swap_state(struct replica *self)
     int result = directory_remove_state(self->directory, &error);
     if (result == 0)
         result = snapshot_file_put_in_place(directory_path(self->directory), &error);
+    if (result == 0 && self->machine.counted != NULL)
+        self->machine.counted(self->machine.self, snapshot_thread_rows(self->snapshots.thread));
     if (result == 0)
         result = self->machine.open(self->machine.self, path, &error);
     if (result != 0)
@@ -281,6 +283,7 @@ int replica_open_snapshots(struct replica *self, const struct replica_options *o
         .free_bytes_min = options->free_bytes_min,
         .log = options->log,
         .metrics = options->metrics,
+        .count = self->machine.count,
         .on_taken = replica_on_taken,
         .on_fetched = replica_on_fetched,
         .on_restored = replica_on_restored,

@@ -35,6 +35,7 @@ struct snapshot_job {
     struct snapshot_mark mark;
     struct snapshot_pin *pin; /* of what is taken */
     char *endpoint;           /* to fetch from */
+    uint64_t rows;            /* what those of a restored one come to */
     int code;                 /* when it came back */
     char *error;
     int64_t duration_us;
@@ -60,10 +61,12 @@ struct snapshot_thread {
     char *directory; /* what stands up to here never changes, and the thread may read it */
     char *uuid;
     int64_t free_bytes_min;
+    int (*count_rows)(const char *path, uint64_t *rows, char **error); /* or NULL */
     snapshot_done_fn *on_done[SNAPSHOT_JOBS];
     void *arg;
     struct snapshot_job *first; /* under way, in their order */
     size_t count;
+    uint64_t rows; /* of the last one that was restored */
     struct snapshot_series series;
 };
 
@@ -168,6 +171,20 @@ static int snapshot_worker_make(struct snapshot_worker *self)
     return result;
 }
 
+static int snapshot_worker_restore(struct snapshot_worker *self)
+{
+    const struct snapshot_thread *owner = self->owner;
+    struct snapshot_job *job = self->job;
+
+    int result = snapshot_file_restore(owner->directory, &job->mark, &job->error);
+    if (result != 0 || owner->count_rows == NULL)
+        return result;
+    char *path = zsys_sprintf("%s/" SNAPSHOT_RESTORED, owner->directory);
+    result = owner->count_rows(path, &job->rows, &job->error);
+    free(path);
+    return result;
+}
+
 static void snapshot_worker_work(struct snapshot_worker *self)
 {
     struct snapshot_job *job = self->job;
@@ -177,7 +194,7 @@ static void snapshot_worker_work(struct snapshot_worker *self)
         job->code = ERR_UNAVAILABLE;
         snapshot_pin_close(&job->pin);
     } else if (job->kind == SNAPSHOT_JOB_RESTORE) {
-        job->code = snapshot_file_restore(self->owner->directory, &job->mark, &job->error);
+        job->code = snapshot_worker_restore(self);
     } else {
         job->code = snapshot_worker_make(self);
     }
@@ -284,6 +301,8 @@ static void snapshot_thread_finish(struct snapshot_thread *self, struct snapshot
     self->count--;
     if (job->kind == SNAPSHOT_JOB_FETCH)
         metric_set(self->series.fetched_bytes, 0);
+    if (job->kind == SNAPSHOT_JOB_RESTORE)
+        self->rows = job->rows;
     if (!atomic_load(&job->stop)) {
         snapshot_thread_report(self, job);
         self->on_done[job->kind](self->arg, job->code, job->error, &job->mark);
@@ -330,6 +349,7 @@ struct snapshot_thread *snapshot_thread_new(zloop_t *loop,
     self->directory = alloc_copy(options->directory, strlen(options->directory));
     self->uuid = alloc_copy(options->uuid, strlen(options->uuid));
     self->free_bytes_min = options->free_bytes_min;
+    self->count_rows = options->count;
     self->on_done[SNAPSHOT_JOB_TAKE] = options->on_taken;
     self->on_done[SNAPSHOT_JOB_FETCH] = options->on_fetched;
     self->on_done[SNAPSHOT_JOB_RESTORE] = options->on_restored;
@@ -410,6 +430,11 @@ void snapshot_thread_fetch(struct snapshot_thread *self, const char *endpoint,
 void snapshot_thread_restore(struct snapshot_thread *self, const struct snapshot_mark *mark)
 {
     snapshot_thread_put(self, snapshot_job_new(SNAPSHOT_JOB_RESTORE, mark));
+}
+
+uint64_t snapshot_thread_rows(const struct snapshot_thread *self)
+{
+    return self->rows;
 }
 
 uint64_t snapshot_thread_fetched_bytes(const struct snapshot_thread *self)

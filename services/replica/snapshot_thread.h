@@ -44,6 +44,8 @@ struct snapshot_thread_options {
     int64_t free_bytes_min;  /* nothing is begun that would leave less; 0: DISK_FREE_BYTES_MIN */
     struct log *log;         /* or NULL */
     struct metrics *metrics; /* or NULL */
+    /* The machine's (replica.h): called in the thread, of a file that is restored. NULL: it is not. */
+    int (*count)(const char *path, uint64_t *rows, char **error);
     /* A snapshot stands in the directory under its name, durably. Else ERR_STORAGE. */
     snapshot_done_fn *on_taken;
     /* The same, of another replica: whole and checked. Else ERR_UNAVAILABLE (no progress for
@@ -77,8 +79,11 @@ int snapshot_thread_take(struct snapshot_thread *self, const char *state_path,
 void snapshot_thread_fetch(struct snapshot_thread *self, const char *endpoint,
                            const struct snapshot_mark *mark);
 
-/* Check a snapshot that stands in the directory and copy it to SNAPSHOT_RESTORED. */
+/* Check a snapshot that stands in the directory, copy it to SNAPSHOT_RESTORED, and count its rows. */
 void snapshot_thread_restore(struct snapshot_thread *self, const struct snapshot_mark *mark);
+
+/* What the rows of the last one that was restored came to; for on_restored(). */
+uint64_t snapshot_thread_rows(const struct snapshot_thread *self);
 
 /* Of the snapshot being fetched: how many bytes are here. 0: none is being fetched. */
 uint64_t snapshot_thread_fetched_bytes(const struct snapshot_thread *self);

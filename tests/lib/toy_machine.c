@@ -1,6 +1,7 @@
 /* See toy_machine.h.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE /* gettid() */
 #include "tests/lib/toy_machine.h"
 
 #include <czmq.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "broker/bus/alloc.h"
 
@@ -20,6 +22,8 @@ struct toy_machine {
     size_t releases;
     size_t leads;
     replica_term lead_term;
+    pid_t counting; /* of the file that is opened next */
+    pid_t counted;
 };
 
 static void toy_check(struct toy_machine *self, int code)
@@ -48,10 +52,26 @@ static int64_t toy_ask(struct toy_machine *self, const char *sql, const char *pa
     return number;
 }
 
+/* What the rows come to: here, who has looked at them. */
+static int toy_count(const char *path, uint64_t *rows, char **error)
+{
+    (void)path;
+    (void)error;
+    *rows = (uint64_t)gettid();
+    return 0;
+}
+
+static void toy_counted(void *arg, uint64_t rows)
+{
+    ((struct toy_machine *)arg)->counting = (pid_t)rows;
+}
+
 static int toy_open(void *arg, const char *path, char **error)
 {
     struct toy_machine *self = arg;
     (void)error;
+    self->counted = self->counting;
+    self->counting = 0;
     toy_check(self, sqlite3_open(path, &self->db));
     toy_run(self, "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;"
                   "CREATE TABLE IF NOT EXISTS commands (log_index INTEGER PRIMARY KEY,"
@@ -140,6 +160,8 @@ struct replica_machine toy_machine_interface(struct toy_machine *self)
         .self = self,
         .open = toy_open,
         .close = toy_close,
+        .count = toy_count,
+        .counted = toy_counted,
         .applied = toy_applied,
         .begin = toy_begin,
         .commit = toy_commit,
@@ -190,6 +212,11 @@ size_t toy_machine_largest_transaction(const struct toy_machine *self)
 size_t toy_machine_releases(const struct toy_machine *self)
 {
     return self->releases;
+}
+
+pid_t toy_machine_counted_by(const struct toy_machine *self)
+{
+    return self->counted;
 }
 
 size_t toy_machine_leads(const struct toy_machine *self)

@@ -5,6 +5,7 @@
 #define PYGMY_TESTS_TOY_MACHINE_H
 
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "services/replica/replica.h"
 
@@ -30,6 +31,9 @@ int64_t toy_machine_last_log_time_ms(struct toy_machine *self);
 size_t toy_machine_applies(const struct toy_machine *self);
 size_t toy_machine_largest_transaction(const struct toy_machine *self);
 size_t toy_machine_releases(const struct toy_machine *self);
+
+/* The thread that counted the rows of the file that was opened last; 0: none was told. */
+pid_t toy_machine_counted_by(const struct toy_machine *self);
 
 /* How often it was told to lead, and the last term of that. */
 size_t toy_machine_leads(const struct toy_machine *self);

@@ -217,6 +217,30 @@ static void test_a_stock_that_differs_shows_in_the_digest(void **state)
     driver_destroy(other);
 }
 
+/* Opened with what was counted beforehand, it counts nothing: what is wrong there stays wrong. The next
+ * time it counts again. */
+static void test_what_was_counted_beforehand_is_taken(void **state)
+{
+    struct driver *one = driver_new();
+    struct replica_machine *machine = &one->interface;
+    uint64_t rows = 0;
+    char *error = NULL;
+    (void)state;
+    add_item(one, 1, 5);
+    uint64_t digest = digest_of(one);
+    for (uint64_t wrong = 0; wrong <= 1; wrong++) {
+        machine->close(machine->self);
+        assert_int_equal(machine->count(one->path, &rows, &error), OK);
+        machine->counted(machine->self, rows + wrong);
+        assert_int_equal(machine->open(machine->self, one->path, &error), OK);
+        assert_int_equal(digest_of(one) == digest, wrong == 0);
+    }
+    machine->close(machine->self);
+    assert_int_equal(machine->open(machine->self, one->path, &error), OK);
+    assert_true(digest_of(one) == digest);
+    driver_destroy(one);
+}
+
 /* An entry that changes nothing but the log's time shows, too; so does one more entry. */
 static void test_each_entry_makes_another_digest(void **state)
 {
@@ -487,6 +511,7 @@ int main(void)
         cmocka_unit_test(test_a_machine_goes_on_from_any_index),
         cmocka_unit_test(test_a_machine_goes_on_from_another_ones_file),
         cmocka_unit_test(test_a_stock_that_differs_shows_in_the_digest),
+        cmocka_unit_test(test_what_was_counted_beforehand_is_taken),
         cmocka_unit_test(test_each_entry_makes_another_digest),
         cmocka_unit_test(test_readers_let_go_of_a_file_before_it_is_replaced),
         cmocka_unit_test(test_tables_of_another_version_are_refused),

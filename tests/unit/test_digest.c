@@ -6,9 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "broker/bus/err.h"
 #include "services/replica/digest.h"
 
 static const char schema[] =
@@ -46,7 +49,7 @@ static struct fixture *fixture_new(uint64_t seed)
     self->random = seed;
     assert_int_equal(sqlite3_open(":memory:", &self->database), SQLITE_OK);
     run(self, schema);
-    self->digest = digest_open(self->database, left_out, 1);
+    self->digest = digest_open(self->database, left_out, 1, NULL);
     assert_non_null(self->digest);
     return self;
 }
@@ -197,9 +200,49 @@ static void test_opened_again_it_is_the_same(void **state)
         "INSERT INTO plain VALUES (1, 'a', NULL, 1.5, 2); INSERT INTO hidden VALUES ('k', 1)");
     uint64_t before = checked(self);
     digest_close(&self->digest);
-    self->digest = digest_open(self->database, left_out, 1);
+    self->digest = digest_open(self->database, left_out, 1, NULL);
     assert_true(before == digest_value(self->digest));
     assert_true(before != 0);
+}
+
+/* Told the sum, it reads no row: what it is told it takes, and goes on from there. */
+static void test_what_was_counted_is_not_counted_again(void **state)
+{
+    struct fixture *self = *state;
+    const uint64_t told = 77;
+    run(self, "INSERT INTO hidden VALUES ('k', 1)");
+    uint64_t one = checked(self);
+    digest_close(&self->digest);
+    self->digest = digest_open(self->database, left_out, 1, &told);
+    assert_true(digest_value(self->digest) == told);
+    run(self, "DELETE FROM hidden");
+    assert_true(digest_value(self->digest) == told - one);
+}
+
+/* A file that nobody has open is counted as it would be when it is opened; one that is none is not. */
+static void test_a_file_is_counted(void **state)
+{
+    struct fixture *self = *state;
+    char path[] = "/tmp/test-digest-XXXXXX", *error = NULL;
+    uint64_t counted = 0;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    run(self,
+        "INSERT INTO plain VALUES (1, 'a', NULL, 1.5, 2); INSERT INTO keyed VALUES (1, 2, 3)");
+    char *copy = sqlite3_mprintf("PRAGMA journal_mode = WAL; VACUUM INTO %Q", path);
+    run(self, copy);
+    assert_int_equal(digest_count_file(path, left_out, 1, &counted, &error), OK);
+    assert_true(counted == digest_value(self->digest));
+    assert_int_equal(pwrite(fd, "damaged", 7, 0), 7);
+    assert_int_equal(digest_count_file(path, left_out, 1, &counted, &error), ERR_CORRUPT);
+    assert_non_null(strstr(error, path));
+    free(error);
+    assert_int_equal(digest_count_file("/nonexistent/file", left_out, 1, &counted, &error),
+                     ERR_STORAGE);
+    free(error);
+    sqlite3_free(copy);
+    close(fd);
+    unlink(path);
 }
 
 /* Each of these makes a difference: a value, its type, its column, its table, one row more of the
@@ -246,7 +289,7 @@ static void test_what_cant_be_read_has_no_digest(void **state)
     sqlite3 *database = NULL;
     (void)state;
     assert_int_equal(sqlite3_open("/nonexistent/database", &database), SQLITE_CANTOPEN);
-    assert_null(digest_open(database, NULL, 0));
+    assert_null(digest_open(database, NULL, 0, NULL));
     assert_int_equal(sqlite3_close(database), SQLITE_OK);
 }
 
@@ -267,6 +310,8 @@ int main(void)
         cmocka_unit_test(test_what_is_kept_up_is_what_counting_gives),
         TEST(test_the_way_there_does_not_count),
         TEST(test_opened_again_it_is_the_same),
+        TEST(test_what_was_counted_is_not_counted_again),
+        TEST(test_a_file_is_counted),
         TEST(test_small_differences_count),
         cmocka_unit_test(test_what_cant_be_read_has_no_digest),
         cmocka_unit_test(test_numbers_beside_the_rows_count),

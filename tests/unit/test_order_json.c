@@ -179,7 +179,7 @@ static struct orders *orders_with_one(void)
     uint64_t number;
     char *error = NULL;
 
-    assert_int_equal(orders_open(":memory:", NULL, &orders, &error), OK);
+    assert_int_equal(orders_open(":memory:", NULL, NULL, &orders, &error), OK);
     basket_write(&basket, &content);
     orders_begin(orders);
     orders_add(orders, "done", 5, &basket, content.data, content.size, "g", 1, 1, &number);

@@ -485,6 +485,25 @@ static void test_a_machine_goes_on_from_another_ones_file(void **state)
     database_remove(other.path);
 }
 
+/* Opened with what was counted beforehand, they are not counted again: what is wrong there stays wrong. */
+static void test_what_was_counted_beforehand_is_taken(void **state)
+{
+    struct fixture *self = *state;
+    struct replica_machine *machine = &self->replica;
+    uint64_t rows = 0;
+    char *error = NULL;
+
+    apply_order(self, "one", 7, 1);
+    uint64_t digest = machine->digest(machine->self);
+    for (uint64_t wrong = 0; wrong <= 1; wrong++) {
+        machine->close(machine->self);
+        assert_int_equal(machine->count(self->path, &rows, &error), OK);
+        machine->counted(machine->self, rows + wrong);
+        assert_int_equal(machine->open(machine->self, self->path, &error), OK);
+        assert_int_equal(machine->digest(machine->self) == digest, wrong == 0);
+    }
+}
+
 /* Tables of another version, such as the one before this, are not read: they mean something else. */
 static void test_tables_of_another_version_are_refused(void **state)
 {
@@ -497,7 +516,7 @@ static void test_tables_of_another_version_are_refused(void **state)
     assert_int_equal(sqlite3_open(self->path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 1", NULL, NULL, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
-    assert_int_equal(orders_open(self->path, NULL, &orders, &error), ERR_VERSION);
+    assert_int_equal(orders_open(self->path, NULL, NULL, &orders, &error), ERR_VERSION);
     assert_non_null(strstr(error, "version 1,"));
     assert_null(orders);
     free(error);
@@ -510,7 +529,7 @@ static void test_a_file_that_cannot_be_opened_is_named(void **state)
     char *error = NULL;
     (void)state;
 
-    assert_int_equal(orders_open("/nonexistent/orders", NULL, &orders, &error), ERR_STORAGE);
+    assert_int_equal(orders_open("/nonexistent/orders", NULL, NULL, &orders, &error), ERR_STORAGE);
     assert_non_null(strstr(error, "/nonexistent/orders"));
     assert_null(orders);
     free(error);
@@ -618,6 +637,7 @@ int main(void)
         T(test_lists_go_by_number),
         T(test_tables_survive_a_restart_of_the_process),
         T(test_a_machine_goes_on_from_another_ones_file),
+        T(test_what_was_counted_beforehand_is_taken),
         T(test_tables_of_another_version_are_refused),
         T(test_a_file_that_cannot_be_opened_is_named),
         T(test_leadership_is_passed_on),

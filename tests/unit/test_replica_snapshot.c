@@ -2,6 +2,7 @@
  * long comes back all the same. In one process and one loop, over real sockets and disks.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE /* gettid() */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 #include <czmq.h>
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "broker/bus/clock.h"
 #include "broker/bus/err.h"
@@ -419,6 +421,26 @@ static void test_who_was_away_comes_back_by_a_snapshot(void **state)
             assert_whole(self, &self->seats[i]);
 }
 
+/* The rows of what is installed are counted before it takes the tables' place, in a thread of its own: the
+ * loop reads none of them, however many there are. */
+static void test_the_loop_counts_no_rows_of_what_is_installed(void **state)
+{
+    struct seats *self = *state;
+
+    found(self, MEMBERS);
+    start(self);
+    struct seat *away = follower_of(self);
+    seat_close(away);
+    go_far(self);
+    assert_int_equal(seat_open(away), 0);
+    assert_int_equal(toy_machine_counted_by(away->machine), 0);
+    submit(self, 10);
+    run_until(self, all_have_all);
+    assert_true(snapshots_of(away, "restore") >= 1);
+    assert_int_not_equal(toy_machine_counted_by(away->machine), 0);
+    assert_int_not_equal(toy_machine_counted_by(away->machine), gettid());
+}
+
 /* One that was away for a moment gets what it lacks from the log. */
 static void test_who_was_away_for_a_moment_needs_no_snapshot(void **state)
 {
@@ -499,6 +521,7 @@ int main(void)
         TEST(test_the_log_is_cut_behind_snapshots),
         TEST(test_a_log_without_its_snapshot_is_refused),
         TEST(test_who_was_away_comes_back_by_a_snapshot),
+        TEST(test_the_loop_counts_no_rows_of_what_is_installed),
         TEST(test_who_was_away_for_a_moment_needs_no_snapshot),
         TEST(test_who_came_back_may_lead),
         TEST(test_a_way_back_in_many_pieces),
