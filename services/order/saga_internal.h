@@ -133,7 +133,6 @@ void flow_cancel_applied(struct saga *self, struct flow *flow, int code, bool ma
 
 void batch_init(struct batch *self, enum saga_action_type type);
 void batch_close(struct batch *self);
-void batch_clear(struct batch *self);
 /* Put a key into a batch; a full one leaves it to the scan. */
 void batch_add(struct batch *self, const char *key, int64_t now_ms);
 void saga_scan_tick(struct saga *self, int64_t now_ms);

@@ -28,7 +28,7 @@ void batch_close(struct batch *self)
     zlistx_destroy(&self->keys);
 }
 
-void batch_clear(struct batch *self)
+static void batch_clear(struct batch *self)
 {
     zlistx_purge(self->keys);
     self->due_ms = 0;
