@@ -1,4 +1,7 @@
-"""Fixtures for tests against real processes; see tests/lib/cluster.py for what they give."""
+"""Fixtures for tests against real processes; see tests/lib/cluster.py for what they give.
+
+SPDX-License-Identifier: Apache-2.0
+"""
 
 import os
 import signal

@@ -5,6 +5,8 @@
         assert answer.status == 201 and answer.json["order_number"] == 1
         cluster.kill("catalog-1")
         wait_until(lambda: cluster.pygmy("lookup", "1").code == 0)
+
+SPDX-License-Identifier: Apache-2.0
 """
 
 import fcntl

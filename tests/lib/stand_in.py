@@ -11,6 +11,8 @@ JSON, before it starts:
 Where D/not_whole exists, `pygmy` ends with 1: some process does not answer.
 Each start is a line "MONOTONIC PID FLAGS" in D/NAME.starts, written when it is ready for a SIGTERM; each
 orderly end is a line "NAME" in D/ends; each founding one in D/founds.
+
+SPDX-License-Identifier: Apache-2.0
 """
 
 import http.server

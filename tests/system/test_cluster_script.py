@@ -1,4 +1,7 @@
-"""scripts/cluster as a supervisor, with stand-ins for the programs of the store."""
+"""scripts/cluster as a supervisor, with stand-ins for the programs of the store.
+
+SPDX-License-Identifier: Apache-2.0
+"""
 
 import fcntl
 import json

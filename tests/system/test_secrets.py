@@ -1,5 +1,8 @@
 """A file of a secret that is not as it must be: every program says so, in the same words, and ends
-with the status of a wrong configuration, so that nobody tries it again."""
+with the status of a wrong configuration, so that nobody tries it again.
+
+SPDX-License-Identifier: Apache-2.0
+"""
 
 import os
 import subprocess
