@@ -49,6 +49,7 @@ struct sim_options {
     int pre_vote;          /* 1, 0; -1: by the seed */
     int membership;        /* whether members come and go: 1, 0; -1: by the seed */
     enum sim_mutation mutation;
+    bool store;                /* a whole store (sim_store.h) */
     const struct sim_use *use; /* of a group in a world of its own */
     FILE *trace;               /* NULL: none */
 };
@@ -98,6 +99,18 @@ struct sim_counts {
     uint64_t commits; /* commands */
     uint64_t acknowledged;
     uint64_t reads;
+    /* Of a store alone. */
+    uint64_t bought; /* told to customers, as are the next five */
+    uint64_t denied;
+    uint64_t cancelled;
+    uint64_t moved;
+    uint64_t looked;
+    uint64_t found;
+    uint64_t repeated;
+    uint64_t order_commits; /* of the commands committed, those of the orders' log */
+    uint64_t calls;
+    uint64_t calls_lost;
+    uint64_t calls_doubled;
     uint64_t guarded[MUTATION_COUNT]; /* times that a guard made a difference */
     uint64_t heal_us;
     uint64_t heal_us_max;

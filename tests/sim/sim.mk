@@ -1,6 +1,7 @@
-# The simulator of a replica group (docs/testing.md). Part of the Makefile, which includes it.
+# The simulator of replica groups and of whole stores (docs/testing.md). Part of the Makefile, which includes it.
 #
 #   make sim SEEDS=1-10000   so many runs; SIM_FLAGS="--servers 5" and the like for main.c
+#   make sim-store SEEDS=1-10000   so many runs of whole stores
 #   make sim-mutations       put in each fault and say which seed or case finds it
 #   make sim-cases           the directed cases
 #   make sim-replay SIM_FLAGS="--seed 7 --trace"   one run, step by step
@@ -10,7 +11,7 @@
 # These names lead to tests/sim/sim_mutation.c first, which passes them on.
 SIM_WRAPPED = $(addprefix raft_guard_,split prefix vote_result stale_reject double_change \
               pre_vote_term barrier hint commit persisted timeout sole_voter \
-              voting_role disrupt) read_rule_confirmed
+              voting_role disrupt) read_rule_confirmed record_add
 SIM_SOURCES := $(sort $(wildcard tests/sim/*.c))
 SIM_OBJECTS := $(patsubst %.c,$(O)/obj/%.o,$(filter-out tests/sim/main.c,$(SIM_SOURCES)))
 ALL_OBJECTS += $(SIM_SOURCES:%.c=$(O)/obj/%.o)
@@ -45,9 +46,9 @@ $(SIM_PROGRAM): $(O)/obj/tests/sim/main.o $(SIM_OBJECTS) $(RAFT_OBJECTS) $(call 
 	$(call say,LD,$@)
 	$(Q)$(LINK) $(SIM_LINK) -o $@ $< $(call link,catalog order) $(MODULE_LIBS) -lm
 
-# A few hundred seeds, the cases and some of the mutations are a unit test.
-$(O)/tests/test_sim: $(SIM_OBJECTS) $(RAFT_OBJECTS)
-$(O)/tests/test_sim: LINK += $(SIM_LINK)
+# A few hundred seeds, the cases and some of the mutations are unit tests.
+$(O)/tests/test_sim $(O)/tests/test_sim_store: $(SIM_OBJECTS) $(RAFT_OBJECTS)
+$(O)/tests/test_sim $(O)/tests/test_sim_store: LINK += $(SIM_LINK)
 
 # What tests the driver alone, so that it may be run beside libraft's own assertions, too.
 DRIVER_TESTS = $(filter $(O)/tests/test_consensus% $(O)/tests/test_raft_guard,$(UNIT_TESTS))
@@ -65,8 +66,11 @@ sim-cases: $(SIM_PROGRAM)
 	$(Q)$(SIM_PROGRAM) --cases $(SIM_FLAGS)
 sim-mutations: $(SIM_PROGRAM)
 	$(Q)$(SIM_PROGRAM) --mutations --seeds 1-1000 --jobs $(SIM_JOBS) $(SIM_FLAGS)
+	$(Q)$(SIM_PROGRAM) --mutations --machine store --seeds 1-1000 --jobs $(SIM_JOBS) $(SIM_FLAGS)
+sim-store: $(SIM_PROGRAM)
+	$(Q)$(SIM_PROGRAM) --machine store --seeds $(SEEDS) --jobs $(SIM_JOBS) $(SIM_FLAGS)
 
 sim-replay: $(SIM_PROGRAM)
 	$(Q)$(SIM_PROGRAM) $(SIM_FLAGS)
 
-.PHONY: driver-tests sim sim-cases sim-mutations sim-replay
+.PHONY: driver-tests sim sim-store sim-cases sim-mutations sim-replay

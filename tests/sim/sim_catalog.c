@@ -10,30 +10,25 @@
 #include <string.h>
 
 #include "broker/bus/alloc.h"
+#include "services/catalog/audit.h"
 #include "services/catalog/command.h"
+#include "services/catalog/item.h"
 #include "services/catalog/machine.h"
 #include "tests/sim/sim_clients.h"
-#include "tests/sim/sim_tables.h"
+#include "tests/sim/sim_hosted.h"
 
 struct catalog {
-    struct sim_tables *tables;
+    struct sim_hosted hosted;
     struct machine *machine;
-    struct replica_machine calls;
 };
 
 static void *catalog_open(const struct sim_image *image, const char *name)
 {
     struct catalog *self = alloc_zero(sizeof *self);
-    char *error = NULL;
-    int code;
 
-    self->tables = sim_tables_new(name, image);
     self->machine = machine_new(NULL, NULL);
-    machine_interface(self->machine, &self->calls);
-    code = self->calls.open(self->machine, sim_tables_path(self->tables), &error);
-    if (code != 0)
-        fprintf(stderr, "%s\n", error);
-    assert(code == 0);
+    machine_interface(self->machine, &self->hosted.calls);
+    sim_hosted_open(&self->hosted, image, name);
     return self;
 }
 
@@ -42,71 +37,54 @@ static void catalog_close(void *machine)
     struct catalog *self = machine;
 
     machine_destroy(&self->machine);
-    sim_tables_destroy(&self->tables);
+    sim_hosted_close(&self->hosted);
     free(self);
-}
-
-static struct sim_image *catalog_save(void *machine)
-{
-    struct catalog *self = machine;
-
-    return sim_tables_save(self->tables);
 }
 
 static struct sim_image *catalog_blank(void)
 {
     void *machine = catalog_open(NULL, "/catalog-blank");
-    struct sim_image *image = catalog_save(machine);
+    struct sim_image *image = sim_hosted_save(machine);
 
     catalog_close(machine);
     return image;
 }
 
-static void catalog_begin(void *machine)
+struct machine *sim_catalog_machine(void *machine)
 {
     struct catalog *self = machine;
 
-    self->calls.begin(self->machine);
+    return self->machine;
 }
 
-static void catalog_commit(void *machine)
+static int64_t count_violations(struct catalog *self)
+{
+    struct audit *audit = audit_new(machine_path(self->machine), NULL);
+    struct audit_result result = {.violations = -1};
+
+    if (audit_begin(audit) == 0)
+        while (!audit_step(audit, &result))
+            ;
+    audit_destroy(&audit);
+    return result.violations;
+}
+
+void sim_catalog_account(void *machine, struct sim_account *account)
 {
     struct catalog *self = machine;
+    struct state *state = machine_state(self->machine);
 
-    self->calls.commit(self->machine);
-}
+    memset(account, 0, sizeof *account);
+    account->unsettled = state_totals(state)->unsettled;
+    account->unclosed = state_totals(state)->unclosed;
+    account->violations = count_violations(self);
+    for (int64_t id = 1; id <= SIM_ACCOUNT_ITEMS; id++) {
+        struct item item;
 
-static void *catalog_apply(void *machine, const struct log_entry *entry, uint32_t checksum)
-{
-    struct catalog *self = machine;
-    const struct replica_entry command = {
-        .index = entry->index,
-        .term = entry->term,
-        .log_time_ms = entry->log_time_ms,
-        .wall_ms = entry->wall_ms,
-        .data = entry->data,
-        .size = entry->size,
-    };
-
-    (void)checksum;
-    if (entry->kind != LOG_ENTRY_COMMAND)
-        return NULL;
-    return self->calls.apply(self->machine, &command);
-}
-
-static void catalog_release(void *machine, void *result)
-{
-    struct catalog *self = machine;
-
-    if (result != NULL)
-        self->calls.release(self->machine, result);
-}
-
-static uint64_t catalog_digest(const void *machine)
-{
-    const struct catalog *self = machine;
-
-    return self->calls.digest(self->machine);
+        if (item_find(state, id, &item))
+            account->items[id - 1] = (struct sim_account_item){item.initial, item.moved, item.sold,
+                                                               item.stock, item.version};
+    }
 }
 
 /* ---- Commands of its own clients ---------------------------------------------------------------- */
@@ -175,12 +153,12 @@ const struct sim_machine_kind sim_catalog = {
     .blank = catalog_blank,
     .open = catalog_open,
     .close = catalog_close,
-    .save = catalog_save,
-    .begin = catalog_begin,
-    .commit = catalog_commit,
-    .apply = catalog_apply,
-    .release = catalog_release,
-    .digest = catalog_digest,
+    .save = sim_hosted_save,
+    .begin = sim_hosted_begin,
+    .commit = sim_hosted_commit,
+    .apply = sim_hosted_apply,
+    .release = sim_hosted_release,
+    .digest = sim_hosted_digest,
     .command = catalog_command,
     .number = catalog_number,
 };

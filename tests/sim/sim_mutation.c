@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "services/catalog/records.h"
 #include "services/replica/raft_guard.h"
 #include "services/replica/read_index.h"
 
@@ -30,6 +31,10 @@ static const char *const names[MUTATION_COUNT] = {
     [MUTATION_SOLE_VOTER] = "sole-voter",
     [MUTATION_VOTING_ROLE] = "voting-role",
     [MUTATION_DISRUPT] = "disrupt",
+    [MUTATION_STORE_READ] = "store-read",
+    [MUTATION_STORE_EARLY] = "store-early",
+    [MUTATION_STORE_LEAD] = "store-lead",
+    [MUTATION_STORE_DENIAL] = "store-denial",
 };
 
 const char *sim_mutation_name(enum sim_mutation mutation)
@@ -214,4 +219,15 @@ bool __wrap_read_rule_confirmed(size_t confirmed, size_t voters);
 bool __wrap_read_rule_confirmed(size_t confirmed, size_t voters)
 {
     return choose(MUTATION_READ_ROUND, __real_read_rule_confirmed(confirmed, voters), true);
+}
+
+void __real_record_add(struct state *state, const struct command *command, enum record_state in,
+                       const struct outcome *outcome);
+void __wrap_record_add(struct state *state, const struct command *command, enum record_state in,
+                       const struct outcome *outcome);
+void __wrap_record_add(struct state *state, const struct command *command, enum record_state in,
+                       const struct outcome *outcome)
+{
+    if (in != RECORD_DENIED || !sim_mutation_is(MUTATION_STORE_DENIAL))
+        __real_record_add(state, command, in, outcome);
 }

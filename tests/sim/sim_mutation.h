@@ -32,6 +32,12 @@ enum sim_mutation {
     MUTATION_SOLE_VOTER,
     MUTATION_VOTING_ROLE,
     MUTATION_DISRUPT,
+    /* Of the store: sim_shell.c and sim_conductor.c look whether they are on. */
+    MUTATION_STORE_FIRST,
+    MUTATION_STORE_READ = MUTATION_STORE_FIRST, /* reads of the tables as they are */
+    MUTATION_STORE_EARLY,  /* a buy is acknowledged when its order is submitted */
+    MUTATION_STORE_LEAD,   /* the saga does not hear that leadership is lost */
+    MUTATION_STORE_DENIAL, /* the catalog does not record denials */
     MUTATION_COUNT,
 };
 

@@ -211,7 +211,8 @@ static void burst(struct sim *sim)
 
     for (int64_t count = sim_between(sim, 1, 20); count > 0 && listens(sim, slot); count--) {
         sim_node_read(sim, slot);
-        sim->use->submit(sim, slot, (size_t)sim_between(sim, 1, sim->traits.batch_max));
+        if (sim->use->submit != NULL)
+            sim->use->submit(sim, slot, (size_t)sim_between(sim, 1, sim->traits.batch_max));
     }
 }
 

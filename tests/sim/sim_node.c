@@ -443,19 +443,23 @@ void sim_node_turn_after(struct sim *sim, int slot, int code)
         sim_node_tick(sim, slot);
 }
 
-uint64_t sim_node_read(struct sim *sim, int slot)
+uint64_t sim_node_ask(struct sim *sim, int slot)
 {
     struct sim_node *self = sim->nodes[slot];
     struct sim_read *read = &self->reads[self->read_count];
-    uint64_t ticket;
 
     if (self->read_count == SIM_READS_MAX)
         return 0;
-    ticket = consensus_read(self->consensus, sim_node_now_ms(sim, self));
     self->read_count++;
-    *read = (struct sim_read){ticket, 0, sim_check_floor(sim)};
-    sim_node_turn(sim, self);
-    return ticket;
+    *read = (struct sim_read){0, 0, sim_check_floor(sim)};
+    read->ticket = consensus_read(self->consensus, sim_node_now_ms(sim, self));
+    return read->ticket;
+}
+
+void sim_node_read(struct sim *sim, int slot)
+{
+    if (sim_node_ask(sim, slot) != 0)
+        sim_node_turn(sim, sim->nodes[slot]);
 }
 
 /* ---- The operator's ------------------------------------------------------------------------------ */

@@ -86,8 +86,10 @@ void sim_node_tick(struct sim *sim, int slot);
 int sim_node_submit(struct sim *sim, int slot, const struct log_entry *entries, size_t count,
                     replica_index *first);
 void sim_node_turn_after(struct sim *sim, int slot, int code);
-/* Returns its ticket, by which it is known when it is served; 0: there is no room. */
-uint64_t sim_node_read(struct sim *sim, int slot);
+/* Ask for a read; returns its ticket, by which it is known when it is served, or 0: there is no room.
+ * What follows is carried out by sim_node_turn_after(). */
+uint64_t sim_node_ask(struct sim *sim, int slot);
+void sim_node_read(struct sim *sim, int slot);
 /* Take a snapshot of what is applied, unless one is being taken or installed. */
 void sim_node_snapshot(struct sim *sim, int slot, unsigned trailing);
 int sim_node_add(struct sim *sim, int slot, int who);

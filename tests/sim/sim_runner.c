@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "tests/sim/sim_catalog.h"
+#include "tests/sim/sim_store.h"
 
 #define JOBS_MAX 64
 
@@ -50,21 +51,35 @@ static void note(struct board *board, uint64_t seed, const char *violation)
         ;
 }
 
+bool sim_run_one(const struct sim_options *options, struct sim_counts *counts, char violation[512])
+{
+    struct sim *sim;
+    bool good;
+
+    if (options->store)
+        return sim_store_run(options, counts, violation);
+    sim = sim_new(options);
+    good = sim_run(sim);
+    *counts = sim->counts;
+    memcpy(violation, sim->world->violation, sizeof sim->world->violation);
+    sim_destroy(&sim);
+    return good;
+}
+
 static void run_one(const struct sim_batch *batch, struct board *board, struct page *page,
                     uint64_t seed)
 {
     struct sim_options options = batch->options;
-    struct sim *sim;
+    struct sim_counts counts;
+    char violation[512];
 
     options.seed = seed;
     options.trace = NULL;
     page->seed = seed;
-    sim = sim_new(&options);
-    if (sim_run(sim))
-        sim_counts_add(&page->counts, &sim->counts);
+    if (sim_run_one(&options, &counts, violation))
+        sim_counts_add(&page->counts, &counts);
     else
-        note(board, seed, sim->world->violation);
-    sim_destroy(&sim);
+        note(board, seed, violation);
     page->seed = 0;
 }
 
@@ -189,7 +204,9 @@ void sim_replay_text(const struct sim_options *options, uint64_t seed, char *tex
     if (options->membership >= 0)
         length += snprintf(text + length, size - (size_t)length, " --membership %s",
                            options->membership ? "on" : "off");
-    if (options->use == &sim_use_catalog)
+    if (options->store)
+        length += snprintf(text + length, size - (size_t)length, " --machine store");
+    else if (options->use == &sim_use_catalog)
         length += snprintf(text + length, size - (size_t)length, " --machine catalog");
     if (options->mutation != MUTATION_NONE)
         length += snprintf(text + length, size - (size_t)length, " --mutation %s",

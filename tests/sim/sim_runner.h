@@ -7,6 +7,9 @@
 
 #include "tests/sim/sim.h"
 
+/* One run, in this process. Whether nothing was found; else @violation says what was. */
+bool sim_run_one(const struct sim_options *options, struct sim_counts *counts, char violation[512]);
+
 struct sim_batch {
     struct sim_options options; /* the seed is left out */
     uint64_t from;
