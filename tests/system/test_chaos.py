@@ -217,14 +217,16 @@ def test_so_does_one_whose_processes_lose_each_other(tmp_path, namespaces):
 
 
 @pytest.mark.alone
-def test_a_run_that_is_ended_leaves_no_process_behind(tmp_path, namespaces):
+@pytest.mark.parametrize("sign", ["founding", "faults.log"])
+def test_a_run_that_is_ended_leaves_no_process_behind(tmp_path, namespaces, sign):
+    """Neither while the store is coming up nor in the middle of faults."""
     del namespaces
     with subprocess.Popen([CHAOS, "--net", "namespaces", "--dir", str(tmp_path / "store")],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True) as child:
         try:
-            faults = tmp_path / "store" / "faults.log"
-            wait_until(lambda: faults.exists() and faults.read_text(), 60, "a fault has begun")
+            sign = tmp_path / "store" / sign
+            wait_until(lambda: sign.exists() and sign.read_text(), 60, f"{sign} is there")
         finally:
             child.terminate()
             print(child.communicate()[0])
