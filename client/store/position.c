@@ -35,7 +35,7 @@ struct kept {
 
 struct position_replica {
     int64_t free_ms; /* it is passed over until then */
-    bool behind;     /* it has not come to where we are, as of its last answer */
+    bool lacks_all;  /* when asked last it was behind us, or did not answer */
 };
 
 struct position {
@@ -190,15 +190,15 @@ static void position_use_kept(struct position *self)
 /* ---- Messages ----------------------------------------------------------------------- */
 
 /* This is the cluster that speaks. If it is another than before, its log is another one, too: go on
- * with all that it has. */
-static void position_meet(struct position *self, const char *cluster)
+ * with all that it has. Returns whether it is. */
+static bool position_meet(struct position *self, const char *cluster)
 {
     const bool first = self->cluster[0] == '\0';
     if (strcmp(self->cluster, cluster) == 0)
-        return;
+        return false;
     memcpy(self->cluster, cluster, strlen(cluster) + 1);
     if (first)
-        return;
+        return false;
     position_drop_kept(self);
     self->known = self->known == POSITION_NOW ? POSITION_NOW : 0;
     self->seen = 0;
@@ -207,6 +207,7 @@ static void position_meet(struct position *self, const char *cluster)
     for (size_t i = 0; i < self->replica_count; i++)
         self->replicas[i] = (struct position_replica){0};
     self->owner->report(self->arg, POSITION_RESET, 0);
+    return true;
 }
 
 static void position_hear(struct position *self, int64_t now_ms)
@@ -223,7 +224,7 @@ bool position_live(struct position *self, json_t *message, size_t size, int64_t 
     if (!update_read(&update, self->group, message) || update.from < 0 ||
         update.from > update.index)
         return false;
-    position_meet(self, update.cluster);
+    (void)position_meet(self, update.cluster);
     position_hear(self, now_ms);
     if (update.index > self->seen)
         self->seen = update.index;
@@ -242,18 +243,20 @@ bool position_live(struct position *self, json_t *message, size_t size, int64_t 
 
 static void position_pass_over(struct position *self, int64_t until_ms)
 {
-    self->replicas[self->asked.replica].free_ms = until_ms;
+    struct position_replica *replica = &self->replicas[self->asked.replica];
+    replica->free_ms = until_ms;
+    replica->lacks_all = true;
 }
 
-/* It has less than we were told to go on from. When all have, there is nothing to be had yet. */
+/* It has less than we were told to go on from. When nobody is known to have more, there is nothing
+ * to be had yet: what comes live will tell when there is. */
 static void position_is_behind(struct position *self, int64_t index, int64_t now_ms)
 {
-    self->replicas[self->asked.replica].behind = true;
     position_pass_over(self, now_ms + CHANGES_BEHIND_MS);
     if (index > self->furthest)
         self->furthest = index;
     for (size_t i = 0; i < self->replica_count; i++)
-        if (!self->replicas[i].behind)
+        if (!self->replicas[i].lacks_all)
             return;
     if (!self->checked && self->seen <= self->known) {
         self->checked = true;
@@ -268,7 +271,7 @@ static void position_take(struct position *self, const struct update *update, in
         position_apply(self, update);
     position_begin(self);
     for (size_t i = 0; i < self->replica_count; i++)
-        self->replicas[i].behind = false;
+        self->replicas[i].lacks_all = false;
     if (!update->more && update->from <= self->known)
         self->checked = true;
     if (moved && update->more)
@@ -287,7 +290,8 @@ void position_answer(struct position *self, const json_t *answer, int64_t now_ms
         position_pass_over(self, now_ms + CHANGES_LOST_MS);
         return;
     }
-    position_meet(self, update.cluster);
+    if (position_meet(self, update.cluster))
+        return; /* the question was about another log */
     if (self->known == POSITION_NOW) {
         self->known = update.index;
         self->checked = true;

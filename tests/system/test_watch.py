@@ -241,8 +241,8 @@ def test_silence_is_told_once_and_so_is_its_end(cluster, watch):
 
 @pytest.mark.limit_s(240)
 def test_two_watches_end_with_what_the_store_has(make_cluster, watch):
-    """Both groups' leaders and a broker are killed -9 while customers buy: what each watch has shown
-    is the store's state in the end, and nothing in it went back."""
+    """Both groups' leaders and a broker are killed -9 while customers buy: in the end each
+    watch has shown the store's state, and nothing in it went back."""
     store = make_cluster("--brokers", "2", "--catalogs", "3", "--orders", "3")
     whole = watch(store, "--since", "catalog=0,orders=0")
     now = watch(store)

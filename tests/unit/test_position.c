@@ -289,6 +289,26 @@ static void test_a_place_ahead_of_the_store_is_told(void **state)
     position_destroy(&self);
 }
 
+/* Those that don't answer are not waited for: what comes live will tell when there is more. */
+static void test_a_place_ahead_of_those_that_answer_is_told(void **state)
+{
+    struct heard heard = {.text = ""};
+    struct position *self = position_new("order", 50, 2, 0, &hearer, &heard);
+    (void)state;
+    expect_ask(self, 0, 0, 50);
+    answer(self, 50, 20, NONE);
+    expect_ask(self, 0, 1, 50);
+    position_answer(self, NULL, 0);
+    expect(&heard, "");
+    expect_ask(self, CHANGES_BEHIND_MS, 0, 50);
+    answer(self, 50, 20, NONE);
+    expect(&heard, "ahead 20 ");
+    expect_no_ask(self, INT64_MAX);
+    live(self, 60, 60, NONE);
+    expect_ask(self, CHANGES_LOST_MS, 1, 50);
+    position_destroy(&self);
+}
+
 /* Another cluster has another log: what was delivered is void, and all that it has is news. */
 static void test_another_cluster_is_begun_anew(void **state)
 {
@@ -323,6 +343,23 @@ static void test_an_answer_of_before_another_cluster_does_no_harm(void **state)
     expect(&heard, "reset 0 ");
     assert_int_equal(position_known(self), 0);
     expect_ask(self, 0, 2, 0);
+    position_destroy(&self);
+}
+
+/* An answer may be the first word of another cluster. It says nothing about where that is. */
+static void test_another_cluster_may_answer(void **state)
+{
+    struct heard heard = {.text = ""};
+    struct position *self = position_new("order", 10, 1, 0, &hearer, &heard);
+    (void)state;
+    live(self, 12, 12, NONE);
+    expect_ask(self, 0, 0, 10);
+    answer_of(self, "c2", 10, 4, NONE, false);
+    expect(&heard, "reset 0 ");
+    expect_ask(self, 0, 0, 0);
+    answer_of(self, "c2", 0, 4, ROWS(2, 3), false);
+    expect(&heard, "begun 0 2@2 3@4 ");
+    expect_no_ask(self, INT64_MAX);
     position_destroy(&self);
 }
 
@@ -668,8 +705,10 @@ int main(void)
         cmocka_unit_test(test_pages_are_asked_for_until_there_are_no_more),
         cmocka_unit_test(test_replicas_take_turns),
         cmocka_unit_test(test_a_place_ahead_of_the_store_is_told),
+        cmocka_unit_test(test_a_place_ahead_of_those_that_answer_is_told),
         cmocka_unit_test(test_another_cluster_is_begun_anew),
         cmocka_unit_test(test_an_answer_of_before_another_cluster_does_no_harm),
+        cmocka_unit_test(test_another_cluster_may_answer),
         cmocka_unit_test(test_silence_and_its_end_are_told_once),
         cmocka_unit_test(test_what_is_kept_is_bounded),
         cmocka_unit_test(test_other_messages_are_refused),
