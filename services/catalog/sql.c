@@ -12,6 +12,7 @@
 #include "broker/bus/alloc.h"
 #include "broker/bus/err.h"
 #include "broker/bus/limits.h"
+#include "services/replica/digest.h"
 #include "services/replica/fatal.h"
 #include "services/replica/state_file.h"
 
@@ -19,7 +20,7 @@
 #define SQL_BUSY_MS 1000
 
 /* Of the schema below, and of what its rows mean. */
-#define SQL_SCHEMA_VERSION    2
+#define SQL_SCHEMA_VERSION    3
 
 #define TEXT_OF(number)       #number
 #define TEXT_OF_VALUE(number) TEXT_OF(number)
@@ -27,6 +28,7 @@
 struct sql {
     sqlite3 *database;
     struct log *log;                     /* not owned; may be NULL */
+    struct digest *digest;               /* not owned; NULL: a reader's */
     sqlite3_stmt *statements[SQL_NAMES]; /* NULL until they are first asked for */
 };
 
@@ -65,7 +67,7 @@ static const char sql_schema[] =
     "CREATE TABLE movement (item INTEGER NOT NULL, log_index INTEGER NOT NULL,"
     " change INTEGER NOT NULL, reason TEXT NOT NULL, wall_ms INTEGER NOT NULL,"
     " PRIMARY KEY (item, log_index)) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE record (key TEXT NOT NULL UNIQUE, state INTEGER NOT NULL,"
+    "CREATE TABLE record (key TEXT NOT NULL PRIMARY KEY, state INTEGER NOT NULL,"
     " stamp INTEGER NOT NULL, touched_ms INTEGER NOT NULL, open_ms INTEGER, code INTEGER NOT NULL,"
     " content BLOB NOT NULL, answer TEXT NOT NULL) STRICT;"
     "CREATE INDEX record_open ON record (state, open_ms) WHERE open_ms IS NOT NULL;"
@@ -148,12 +150,23 @@ sqlite3 *sql_database(struct sql *self)
     return self->database;
 }
 
+void sql_set_digest(struct sql *self, struct digest *digest)
+{
+    self->digest = digest;
+}
+
+static int sql_prepare(struct sql *self, const char *text, sqlite3_stmt **statement)
+{
+    if (self->digest != NULL)
+        return digest_prepare(self->digest, text, statement);
+    return sqlite3_prepare_v3(self->database, text, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL);
+}
+
 sqlite3_stmt *sql_get(struct sql *self, enum sql_name name)
 {
     sqlite3_stmt **slot = &self->statements[name];
     if (*slot == NULL) {
-        if (sqlite3_prepare_v3(self->database, sql_texts[name], -1, SQLITE_PREPARE_PERSISTENT, slot,
-                               NULL) != SQLITE_OK)
+        if (sql_prepare(self, sql_texts[name], slot) != SQLITE_OK)
             sql_die(self, sql_texts[name]);
         return *slot;
     }
@@ -164,7 +177,7 @@ sqlite3_stmt *sql_get(struct sql *self, enum sql_name name)
 
 bool sql_row(struct sql *self, sqlite3_stmt *statement)
 {
-    switch (sqlite3_step(statement)) {
+    switch (self->digest != NULL ? digest_step(self->digest, statement) : sqlite3_step(statement)) {
     case SQLITE_ROW: return true;
     case SQLITE_DONE: sqlite3_reset(statement); return false;
     default: sql_die(self, sqlite3_sql(statement));

@@ -109,6 +109,7 @@ enum sql_name {
         SQL_NAMES
 };
 
+struct digest;
 struct sql;
 
 /* Open the file at @path, with empty tables if it is absent. @log gets the last words on a failure,
@@ -125,6 +126,9 @@ void sql_close(struct sql **self_p);
 _Noreturn void sql_die(struct sql *self, const char *statement);
 
 sqlite3 *sql_database(struct sql *self);
+/* Prepare and run the statements by the digest of what they change, from here on. */
+void sql_set_digest(struct sql *self, struct digest *digest);
+
 /* The statement, reset and with nothing bound: bind, then sql_row() until it is false, or
  * sql_run(). It is the caller's until the statement of the same name is asked for again. */
 sqlite3_stmt *sql_get(struct sql *self, enum sql_name name);

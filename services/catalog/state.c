@@ -63,6 +63,7 @@ static int state_open_digest(struct state *self, const char *path, const uint64_
                              char **error)
 {
     self->digest = digest_open(sql_database(self->sql), state_left_out, 1, rows);
+    sql_set_digest(self->sql, self->digest);
     return self->digest != NULL ? OK : state_file_failed(sql_database(self->sql), path, error);
 }
 

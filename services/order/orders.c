@@ -147,7 +147,7 @@ static void orders_bind_blob(struct orders *self, enum statement which, int at, 
 /* Step to the next row: false when there is none. */
 static bool orders_row(struct orders *self, enum statement which)
 {
-    int rc = sqlite3_step(self->statements[which]);
+    int rc = digest_step(self->digest, self->statements[which]);
 
     orders_expect(self, rc == SQLITE_ROW || rc == SQLITE_DONE);
     return rc == SQLITE_ROW;
@@ -181,8 +181,7 @@ static int orders_connect(struct orders *self, const char *path, char **error)
 static int orders_prepare(struct orders *self, const char *path, char **error)
 {
     for (int i = 0; i < STATEMENTS; i++)
-        if (sqlite3_prepare_v3(self->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
-                               &self->statements[i], NULL) != SQLITE_OK)
+        if (digest_prepare(self->digest, statement_sql[i], &self->statements[i]) != SQLITE_OK)
             return state_file_failed(self->db, path, error);
     return OK;
 }
@@ -224,9 +223,9 @@ int orders_open(const char *path, struct log *log, const uint64_t *rows, struct 
     self->log = log;
     code = orders_connect(self, path, error);
     if (code == OK)
-        code = orders_prepare(self, path, error);
-    if (code == OK)
         code = orders_open_digest(self, path, rows, error);
+    if (code == OK)
+        code = orders_prepare(self, path, error);
     if (code != OK) {
         orders_close(&self);
         return code;

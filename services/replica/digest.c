@@ -17,20 +17,42 @@
 /* Odd, with bits all over. */
 #define DIGEST_FACTOR UINT64_C(0x9e3779b97f4a7c15)
 /* Of the way in which a sum is made: another one whenever what is below changes any sum. */
-#define DIGEST_FORMAT 1
+#define DIGEST_FORMAT 2
+
+/* Tells the columns of a row apart. */
+#define DIGEST_COLUMN UINT64_C(0xa0761d6478bd642f)
+/* Columns are bits of a number. */
+#define DIGEST_COLUMNS_MAX 64
 
 /* A table that counts. */
 struct digest_table {
     char *name;
-    uint64_t seed; /* hash of its name: what the hash of each of its rows begins with */
+    uint64_t seed;     /* hash of its name: what the hash of each of its rows begins with */
+    uint64_t identity; /* columns of its primary key; all, where it has none */
     int column_count;
     sqlite3_stmt *rows; /* all of them */
+};
+
+/* What a statement may set, as bits; in no table: it updates nothing, or too much to be told. */
+struct digest_sets {
+    const struct digest_table *table;
+    uint64_t columns;
+};
+
+struct digest_statement {
+    sqlite3_stmt *statement; /* not owned */
+    struct digest_sets sets;
 };
 
 struct digest {
     sqlite3 *database; /* not owned */
     struct digest_table *tables;
     size_t table_count;
+    struct digest_statement *statements; /* updates that were prepared here */
+    size_t statement_count;
+    struct digest_sets preparing; /* what the statement that is being prepared sets */
+    bool too_much;                /* that is not all */
+    struct digest_sets running;   /* what the one that runs sets */
     uint32_t format;
     uint64_t value;
     bool unsound;
@@ -118,23 +140,99 @@ static const struct digest_table *digest_table(const struct digest *self, const 
     return NULL;
 }
 
-typedef int digest_value_fn(sqlite3 *database, int column, sqlite3_value **value);
-
-/* The hash of the row before the change, or after it. */
-static uint64_t digest_row(struct digest *self, const struct digest_table *table,
-                           digest_value_fn *value_of)
+static uint64_t digest_all(const struct digest_table *table)
 {
-    uint64_t hash = table->seed;
+    return UINT64_MAX >> (DIGEST_COLUMNS_MAX - table->column_count);
+}
 
-    for (int column = 0; column < table->column_count; column++) {
-        sqlite3_value *value = NULL;
-        if (value_of(self->database, column, &value) != SQLITE_OK) {
-            self->unsound = true;
-            return 0;
-        }
-        hash = hash_value(hash, value);
-    }
-    return hash_end(hash);
+/* Where values come from: the row before a change, the one after it, or one that is read. */
+typedef sqlite3_value *digest_value_fn(void *from, int column);
+
+static sqlite3_value *value_before(void *database, int column)
+{
+    sqlite3_value *value = NULL;
+    return sqlite3_preupdate_old(database, column, &value) == SQLITE_OK ? value : NULL;
+}
+
+static sqlite3_value *value_after(void *database, int column)
+{
+    sqlite3_value *value = NULL;
+    return sqlite3_preupdate_new(database, column, &value) == SQLITE_OK ? value : NULL;
+}
+
+static sqlite3_value *value_read(void *statement, int column)
+{
+    return sqlite3_column_value(statement, column);
+}
+
+struct digest_row {
+    const struct digest_table *table;
+    digest_value_fn *value_of;
+    void *from;
+    uint64_t identity; /* hash of its key */
+    bool unsound;      /* a value can't be read */
+};
+
+static uint64_t digest_row_hash(struct digest_row *self, uint64_t hash, int column)
+{
+    sqlite3_value *value = self->value_of(self->from, column);
+
+    if (value != NULL)
+        return hash_value(hash, value);
+    self->unsound = true;
+    return hash;
+}
+
+/* Find the row's identity. */
+static void digest_row_begin(struct digest_row *self)
+{
+    self->identity = self->table->seed;
+    for (int column = 0; column < self->table->column_count; column++)
+        if ((self->table->identity >> column & 1) != 0)
+            self->identity = digest_row_hash(self, self->identity, column);
+}
+
+/* What those of @columns that are not part of its identity add to the sum. */
+static uint64_t digest_row_values(struct digest_row *self, uint64_t columns)
+{
+    uint64_t sum = 0;
+
+    columns &= ~self->table->identity;
+    for (int column = 0; column < self->table->column_count; column++)
+        if ((columns >> column & 1) != 0)
+            sum += hash_end(digest_row_hash(
+                self, self->identity + (uint64_t)(column + 1) * DIGEST_COLUMN, column));
+    return sum;
+}
+
+/* What the whole row adds to the sum. */
+static uint64_t digest_row_sum(struct digest_row *self)
+{
+    digest_row_begin(self);
+    return hash_end(self->identity) + digest_row_values(self, digest_all(self->table));
+}
+
+/* A change of a few columns that leaves the row's identity as it is. */
+static uint64_t digest_row_step(struct digest_row *before, struct digest_row *after,
+                                uint64_t columns)
+{
+    digest_row_begin(before);
+    after->identity = before->identity;
+    uint64_t sum = digest_row_values(after, columns);
+    return sum - digest_row_values(before, columns);
+}
+
+static uint64_t digest_change(struct digest_row *before, struct digest_row *after, int operation,
+                              uint64_t columns)
+{
+    if (operation == SQLITE_INSERT)
+        return digest_row_sum(after);
+    if (operation == SQLITE_DELETE)
+        return 0 - digest_row_sum(before);
+    if ((columns & before->table->identity) == 0)
+        return digest_row_step(before, after, columns);
+    uint64_t sum = digest_row_sum(after);
+    return sum - digest_row_sum(before);
 }
 
 static void digest_on_change(void *arg, sqlite3 *database, int operation, const char *schema,
@@ -148,10 +246,68 @@ static void digest_on_change(void *arg, sqlite3 *database, int operation, const 
     if (table == NULL || strcmp(schema, "main") != 0)
         return;
     assert(sqlite3_preupdate_count(database) == table->column_count);
-    if (operation != SQLITE_INSERT)
-        self->value -= digest_row(self, table, sqlite3_preupdate_old);
-    if (operation != SQLITE_DELETE)
-        self->value += digest_row(self, table, sqlite3_preupdate_new);
+    struct digest_row before = {.table = table, .value_of = value_before, .from = database};
+    struct digest_row after = {.table = table, .value_of = value_after, .from = database};
+    bool told = self->running.table == table;
+    self->value +=
+        digest_change(&before, &after, operation, told ? self->running.columns : digest_all(table));
+    self->unsound = self->unsound || before.unsound || after.unsound;
+}
+
+/* ---- Statements ------------------------------------------------------------ */
+
+/* The number of a column by its name; -1: a rowid, or there is none. */
+static int digest_column(const struct digest_table *table, const char *name)
+{
+    for (int column = 0; column < table->column_count; column++)
+        if (sqlite3_stricmp(sqlite3_column_name(table->rows, column), name) == 0)
+            return column;
+    return -1;
+}
+
+/* SQLite asks for each column that a statement sets, when it prepares it. */
+static int digest_on_prepare(void *arg, int action, const char *name, const char *column_name,
+                             const char *schema, const char *trigger)
+{
+    struct digest *self = arg;
+    const struct digest_table *table;
+
+    if (action != SQLITE_UPDATE || schema == NULL || strcmp(schema, "main") != 0 ||
+        (table = digest_table(self, name)) == NULL)
+        return SQLITE_OK;
+    int column = digest_column(table, column_name);
+    if (column < 0 || trigger != NULL ||
+        (self->preparing.table != NULL && self->preparing.table != table))
+        self->too_much = true;
+    else
+        self->preparing.columns |= UINT64_C(1) << column;
+    self->preparing.table = table;
+    return SQLITE_OK;
+}
+
+int digest_prepare(struct digest *self, const char *text, sqlite3_stmt **statement)
+{
+    self->preparing = (struct digest_sets){0};
+    self->too_much = false;
+    int code =
+        sqlite3_prepare_v3(self->database, text, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL);
+    if (code != SQLITE_OK || self->preparing.table == NULL || self->too_much)
+        return code;
+    self->statements =
+        alloc_resize(self->statements, (self->statement_count + 1) * sizeof self->statements[0]);
+    self->statements[self->statement_count++] =
+        (struct digest_statement){*statement, self->preparing};
+    return code;
+}
+
+int digest_step(struct digest *self, sqlite3_stmt *statement)
+{
+    for (size_t i = 0; i < self->statement_count; i++)
+        if (self->statements[i].statement == statement)
+            self->running = self->statements[i].sets;
+    int code = sqlite3_step(statement);
+    self->running = (struct digest_sets){0};
+    return code;
 }
 
 /* ---- Counting ------------------------------------------------------------- */
@@ -161,10 +317,8 @@ static bool digest_count_table(const struct digest_table *table, uint64_t *value
     int code;
 
     while ((code = sqlite3_step(table->rows)) == SQLITE_ROW) {
-        uint64_t hash = table->seed;
-        for (int column = 0; column < table->column_count; column++)
-            hash = hash_value(hash, sqlite3_column_value(table->rows, column));
-        *value += hash_end(hash);
+        struct digest_row row = {.table = table, .value_of = value_read, .from = table->rows};
+        *value += digest_row_sum(&row);
     }
     return sqlite3_reset(table->rows) == SQLITE_OK && code == SQLITE_DONE;
 }
@@ -182,6 +336,22 @@ bool digest_count(const struct digest *self, uint64_t *value)
 
 /* ---- Life ----------------------------------------------------------------- */
 
+/* Which columns are the primary key; with none, all. */
+static bool digest_find_identity(struct digest *self, struct digest_table *table)
+{
+    sqlite3_stmt *key = NULL;
+    bool good = sqlite3_prepare_v2(self->database,
+                                   "SELECT cid FROM pragma_table_info(?1, 'main') WHERE pk > 0", -1,
+                                   &key, NULL) == SQLITE_OK &&
+                sqlite3_bind_text(key, 1, table->name, -1, SQLITE_STATIC) == SQLITE_OK;
+
+    while (good && sqlite3_step(key) == SQLITE_ROW)
+        table->identity |= UINT64_C(1) << sqlite3_column_int(key, 0);
+    if (table->identity == 0)
+        table->identity = digest_all(table);
+    return sqlite3_finalize(key) == SQLITE_OK && good;
+}
+
 static bool digest_add_table(struct digest *self, const char *name)
 {
     struct digest_table *table;
@@ -196,9 +366,11 @@ static bool digest_add_table(struct digest *self, const char *name)
     int code = sqlite3_prepare_v3(self->database, query, -1, SQLITE_PREPARE_PERSISTENT,
                                   &table->rows, NULL);
     sqlite3_free(query);
-    if (code == SQLITE_OK)
-        table->column_count = sqlite3_column_count(table->rows);
-    return code == SQLITE_OK;
+    if (code != SQLITE_OK)
+        return false;
+    table->column_count = sqlite3_column_count(table->rows);
+    assert(table->column_count <= DIGEST_COLUMNS_MAX);
+    return digest_find_identity(self, table);
 }
 
 static bool digest_is_left_out(const char *name, const char *const *left_out, size_t count)
@@ -262,6 +434,7 @@ struct digest *digest_open(sqlite3 *database, const char *const *left_out, size_
         return NULL;
     }
     (void)sqlite3_preupdate_hook(database, digest_on_change, self);
+    (void)sqlite3_set_authorizer(database, digest_on_prepare, self);
     return self;
 }
 
@@ -289,11 +462,13 @@ void digest_close(struct digest **self_p)
     if (self == NULL)
         return;
     (void)sqlite3_preupdate_hook(self->database, NULL, NULL);
+    (void)sqlite3_set_authorizer(self->database, NULL, NULL);
     for (size_t i = 0; i < self->table_count; i++) {
         sqlite3_finalize(self->tables[i].rows);
         free(self->tables[i].name);
     }
     free(self->tables);
+    free(self->statements);
     free(self);
     *self_p = NULL;
 }

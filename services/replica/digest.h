@@ -1,11 +1,16 @@
 /* A digest of all rows of a SQLite database, kept up as they change: equal at two replicas that have
  * applied the same entries, whatever became of them meanwhile (batches, restarts, snapshots).
  *
- * It is the sum, modulo 2^64, of a hash of each row (of its table's name and its values). A sum does
- * not depend on the order of rows, and a change takes the old row's hash away and adds the new one's;
- * so the sum kept up is that of counting all rows again, which is done at the start: what a file came
- * with counts as it is, and not as somebody says that it is. This finds what disks, memory and our own
- * slips do to a table; it is no defence against somebody who chooses rows.
+ * It is the sum, modulo 2^64, of hashes: of each row (of its table's name and its primary key), and of
+ * each further value in it (of the row's hash, the column and the value). A sum does not depend on the
+ * order of rows, and a change takes the old hashes away and adds the new ones; so the sum kept up is that
+ * of counting all rows again, which is done at the start: what a file came with counts as it is, and
+ * not as somebody says that it is. This finds what disks, memory and our own slips do to a table; it is
+ * no defence against somebody who chooses rows.
+ *
+ * An UPDATE need not look at more than the columns that it sets: they are noted when the statement is
+ * prepared by digest_prepare(), and used when it is run by digest_step(). Any other statement counts as
+ * one that sets all.
  *
  * What it sees, by SQLite's pre-update hook: each row that a statement of this connection inserts,
  * changes or deletes, by whatever clause, in tables with a rowid or without. What it does not see:
@@ -26,7 +31,7 @@
 struct digest;
 
 /* Keep the sum of all rows up from here on. The database has its tables already, all of them
- * until the digest is closed, and its connection has no other pre-update hook.
+ * until the digest is closed, and its connection has no other pre-update hook and no authorizer.
  *
  * @left_out  tables that are left out, @count of them (what says how far the entries are applied, and
  *            is only written at the end of a batch); copied
@@ -37,6 +42,11 @@ struct digest *digest_open(sqlite3 *database, const char *const *left_out, size_
                            const uint64_t *counted);
 /* Before the database is closed. Accepts NULL. */
 void digest_close(struct digest **self_p);
+
+/* As sqlite3_prepare_v3() for a statement that is kept until the digest is closed, and sqlite3_step().
+ * Return SQLite's codes. */
+int digest_prepare(struct digest *self, const char *text, sqlite3_stmt **statement);
+int digest_step(struct digest *self, sqlite3_stmt *statement);
 
 /* What can be compared with it: sums that are made in the same way, of tables of the same version
  * (state_file.h). */
