@@ -87,6 +87,14 @@ void sim_catalog_account(void *machine, struct sim_account *account)
     }
 }
 
+bool sim_catalog_quiet(void *machine)
+{
+    struct catalog *self = machine;
+    const struct state_totals *totals = state_totals(machine_state(self->machine));
+
+    return totals->unsettled == 0 && totals->unclosed == 0;
+}
+
 /* ---- Commands of its own clients ---------------------------------------------------------------- */
 
 /* Every so many commands one adds the item, if it is not there yet; the others change its stock. */

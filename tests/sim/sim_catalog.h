@@ -26,6 +26,8 @@ struct sim_account {
 };
 
 void sim_catalog_account(void *machine, struct sim_account *account);
+/* Whether all grants are settled and all releases closed. */
+bool sim_catalog_quiet(void *machine);
 
 /* A group of its own, whose clients (sim_clients.h) add items and change their stock. */
 extern const struct sim_use sim_use_catalog;

@@ -232,7 +232,7 @@ static json_t *request_add(uint64_t id)
 
     snprintf(key, sizeof key, "add-%" PRIu64, id);
     return json_pack("{s:s, s:s, s:i, s:I, s:s, s:i, s:i}", "op", "item_add", "key", key, "stamp",
-                     0, "id", (json_int_t)id, "title", key, "price_cents", 1999, "stock",
+                     0, "id", (json_int_t)id, "title", key, "price_cents", LEDGER_PRICE, "stock",
                      LEDGER_INITIAL);
 }
 

@@ -149,6 +149,7 @@ static void check_lines(struct sim_ledger *self, size_t index, const json_t *ord
 {
     const struct basket *basket = &self->buys[index].basket;
     const json_t *lines = json_object_get(order, "lines");
+    int64_t total = 0;
 
     if (json_array_size(lines) != basket->count) {
         sim_fail(self->sim, "L2: key buy-%zu is answered with an order of %zu lines, not %zu",
@@ -164,7 +165,10 @@ static void check_lines(struct sim_ledger *self, size_t index, const json_t *ord
                      index);
         shown(self, number_of(line, "id"), number_of(line, "version"),
               number_of(line, "stock_left"));
+        total += LEDGER_PRICE * basket->lines[i].quantity;
     }
+    if (number_of(order, "total_cents") != total)
+        sim_fail(self->sim, "L2: key buy-%zu is answered with another total", index);
 }
 
 static void take_number(struct sim_ledger *self, size_t index, uint64_t number)
@@ -251,10 +255,7 @@ void sim_ledger_audit(struct sim_ledger *self, const struct sim_node *node)
 
 bool sim_ledger_catalog_quiet(const struct sim_node *node)
 {
-    struct sim_account account;
-
-    sim_catalog_account(node->machine, &account);
-    return account.unsettled == 0 && account.unclosed == 0;
+    return sim_catalog_quiet(node->machine);
 }
 
 static bool none(void *arg, const struct order *order)

@@ -22,6 +22,7 @@
 
 #define LEDGER_ITEMS   4 /* ids from 1 */
 #define LEDGER_INITIAL 60
+#define LEDGER_PRICE   1999
 
 struct ledger_buy {
     struct basket basket;

@@ -13,6 +13,9 @@
 #include "services/replica/log_time.h"
 #include "tests/sim/sim_check.h"
 
+/* What one of a group's own clients may leave uncommitted, in so many parts. */
+#define BACKLOG_PART 8
+
 struct submission {
     struct submission *next;
     sim_shell_done_fn *done;
@@ -281,6 +284,13 @@ static void flush_soon(struct sim_shell *self)
 
 /* ---- Commands ----------------------------------------------------------------------------------- */
 
+/* Enough is under way: callers who give up and ask again would only fill the log with what is there
+ * already. */
+static size_t backlog_max(const struct sim_shell *self)
+{
+    return self->sim->traits.backlog_max / BACKLOG_PART;
+}
+
 int sim_shell_submit(struct sim_shell *self, const void *command, size_t size,
                      sim_shell_done_fn *done, void (*drop)(void *arg), void *arg)
 {
@@ -288,6 +298,8 @@ int sim_shell_submit(struct sim_shell *self, const void *command, size_t size,
 
     if (!sim_shell_leads(self))
         return ERR_NOT_LEADER;
+    if (self->waiting.count + self->under_way.count >= backlog_max(self))
+        return ERR_BUSY;
     submission = alloc_zero(sizeof *submission + size);
     submission->done = done;
     submission->drop = drop;

@@ -23,7 +23,7 @@ bool sim_shell_leads(const struct sim_shell *self);
 int64_t sim_shell_log_time_ms(struct sim_shell *self);
 
 /* Called back later, never from within; what was submitted at one time goes together. @drop lets go of
- * an @arg that is not called back any more. Returns 0 or ERR_NOT_LEADER. */
+ * an @arg that is not called back any more. Returns 0, ERR_NOT_LEADER or ERR_BUSY. */
 int sim_shell_submit(struct sim_shell *self, const void *command, size_t size,
                      sim_shell_done_fn *done, void (*drop)(void *arg), void *arg);
 /* @deadline_ms of the node's clock. */

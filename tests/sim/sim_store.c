@@ -252,7 +252,7 @@ static void heal(struct store *self)
             sim_node_read(parts->catalog, slots[0]);
         if (slots[1] >= 0 && parts->order->nodes[slots[1]]->paused_until_us <= self->world->now_us)
             sim_node_read(parts->order, slots[1]);
-        if (self->world->now_us > heal_us + SIM_HEAL_US_MAX)
+        if (self->world->now_us > heal_us + SIM_STORE_HEAL_US_MAX)
             sim_fail(parts->order, "not healed: catalog: %s; orders: %s",
                      sim_check_unhealed(parts->catalog), sim_check_unhealed(parts->order));
     }

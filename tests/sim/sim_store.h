@@ -7,7 +7,9 @@
 
 #include "tests/sim/sim.h"
 
-/* After the fire, what was begun has to come to its end within this. */
+/* A store recovers within this: commits wait for both groups, and for customers who ask again. */
+#define SIM_STORE_HEAL_US_MAX (40 * 1000000LL)
+/* After that, what was begun has to come to its end within this. */
 #define SIM_STORE_QUIET_US_MAX (60 * 1000000LL)
 
 /* Run one to its end; options->use is not looked at. Whether nothing was found; else @violation says

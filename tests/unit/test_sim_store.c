@@ -13,7 +13,7 @@
 
 #include "tests/sim/sim_cases.h"
 
-#define SEEDS        32
+#define SEEDS        24
 #define JOBS         2
 #define MUTANT_SEEDS 40
 
