@@ -44,7 +44,8 @@ struct pygmy_watch {
     size_t topic_size;
     struct position *position;
     struct alarm *alarm;
-    int64_t wake_ms; /* what it is set to */
+    int64_t wake_ms;  /* what it is set to */
+    int64_t grace_ms; /* nothing is judged before, for the loop stood still */
     size_t feed_count;
     struct feed *feeds;
     size_t replica_count;
@@ -105,14 +106,28 @@ static void watch_ask(struct pygmy_watch *self)
                                                   .arg = self});
 }
 
-/* The end of each turn: ask what is to be asked, and set the alarm for what comes next. */
+/* When something is to be done if nothing comes. */
+static int64_t watch_due_ms(const struct pygmy_watch *self)
+{
+    int64_t due_ms = position_wake_ms(self->position);
+    for (size_t i = 0; i < self->feed_count; i++)
+        if (self->feeds[i].quiet_ms + CHANGES_FEED_MS < due_ms)
+            due_ms = self->feeds[i].quiet_ms + CHANGES_FEED_MS;
+    return due_ms;
+}
+
+/* The end of each turn: ask what is to be asked, and set the alarm for what comes next. Nobody is
+ * silent while we have not listened: when the loop itself stood still, what has come by now gets
+ * the time to be taken before anything is judged. */
 static void watch_go_on(struct pygmy_watch *self)
 {
+    const int64_t now_ms = clock_ms();
+    if (now_ms > self->wake_ms + CHANGES_BEAT_MS)
+        self->grace_ms = now_ms + CHANGES_BEAT_MS;
     watch_ask(self);
-    self->wake_ms = position_wake_ms(self->position);
-    for (size_t i = 0; i < self->feed_count; i++)
-        if (self->feeds[i].quiet_ms + CHANGES_FEED_MS < self->wake_ms)
-            self->wake_ms = self->feeds[i].quiet_ms + CHANGES_FEED_MS;
+    self->wake_ms = watch_due_ms(self);
+    if (self->wake_ms < self->grace_ms)
+        self->wake_ms = self->grace_ms;
     alarm_set(self->alarm, self->wake_ms);
 }
 
@@ -136,27 +151,20 @@ static void feed_take(struct feed *self, const struct message *frames)
     json_decref(message);
 }
 
-/* Take what has come, as much as one turn may. Returns whether that was all. */
-static bool feed_drain(struct feed *self)
+/* Take what has come, as much as one turn may; the loop comes back for the rest. */
+static int feed_ready(zloop_t *loop, zsock_t *reader, void *arg)
 {
+    struct feed *self = arg;
     struct message frames;
+    (void)loop;
     for (int i = 0; i < CHANGES_TURN_MAX; i++) {
-        const int code = message_receive(&frames, zsock_resolve(self->socket), NULL);
+        const int code = message_receive(&frames, zsock_resolve(reader), NULL);
         if (code == ERR_BUSY || code == ERR_UNKNOWN)
-            return true;
+            break;
         if (code == OK)
             feed_take(self, &frames);
         message_close(&frames);
     }
-    return false;
-}
-
-static int feed_ready(zloop_t *loop, zsock_t *reader, void *arg)
-{
-    struct feed *self = arg;
-    (void)loop;
-    (void)reader;
-    (void)feed_drain(self);
     watch_go_on(self->watch);
     return 0;
 }
@@ -194,16 +202,6 @@ static int feed_open(struct feed *self)
 
 /* ---- Time --------------------------------------------------------------------------- */
 
-/* Returns whether all that has come was taken. */
-static bool watch_drain(struct pygmy_watch *self)
-{
-    bool all = true;
-    for (size_t i = 0; i < self->feed_count; i++)
-        if (self->feeds[i].socket != NULL && !feed_drain(&self->feeds[i]))
-            all = false;
-    return all;
-}
-
 static void watch_judge(struct pygmy_watch *self, int64_t now_ms)
 {
     position_tick(self->position, now_ms);
@@ -216,20 +214,13 @@ static void watch_judge(struct pygmy_watch *self, int64_t now_ms)
     }
 }
 
-/* A feed is not silent while we have not listened: first all that came is taken; and when the loop
- * itself stood still, what waits with the kernel gets the time to come. */
 static void watch_rang(void *arg)
 {
     struct pygmy_watch *self = arg;
     const int64_t now_ms = clock_ms();
-    const bool late = now_ms > self->wake_ms + CHANGES_BEAT_MS;
-    if (watch_drain(self) && !late)
+    if (now_ms >= self->grace_ms && now_ms <= self->wake_ms + CHANGES_BEAT_MS)
         watch_judge(self, now_ms);
     watch_go_on(self);
-    if (late) {
-        self->wake_ms = clock_ms() + CHANGES_BEAT_MS;
-        alarm_set(self->alarm, self->wake_ms);
-    }
 }
 
 /* ---- Opening and closing ------------------------------------------------------------ */
@@ -303,6 +294,7 @@ int pygmy_watch_new(struct pygmy *store, const struct pygmy_watch_options *optio
         pygmy_watch_destroy(&self);
         return code;
     }
+    self->wake_ms = clock_ms();
     self->position = position_new(options->group, options->since, self->replica_count, clock_ms(),
                                   &watch_owner, self);
     watch_go_on(self);

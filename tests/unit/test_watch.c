@@ -305,10 +305,25 @@ static void test_a_stall_of_our_own_is_no_silence(void **state)
 {
     struct fixture *self = *state;
     begin_at_10(self);
-    feed_publish(&self->feeds[0], 10, 11);
     scripted_hold_up(CHANGES_SILENCE_MS + 2 * CHANGES_BEAT_MS);
-    feed_publish(&self->feeds[1], 11, 12);
-    expect(self, "11@11 12@12 ");
+    scripted_run_for(self->loop, CHANGES_BEAT_MS / 10);
+    feed_publish(&self->feeds[1], 10, 11);
+    expect(self, "11@11 ");
+}
+
+/* A dead feed is connected anew also while the other one brings news all the time, and after a
+ * stall. */
+static void test_a_dead_feed_is_found_beside_a_live_one(void **state)
+{
+    struct fixture *self = *state;
+    begin_at_10(self);
+    scripted_hold_up(CHANGES_FEED_MS + 2 * CHANGES_BEAT_MS);
+    self->feeds[1].subscribed = 0;
+    for (int64_t i = 0; !feed_is_subscribed(&self->feeds[1]); i++) {
+        assert_true(i < 10 * CHANGES_FEED_MS / CHANGES_BEAT_MS);
+        feed_publish(&self->feeds[0], 10, 10);
+        scripted_run_for(self->loop, CHANGES_BEAT_MS / 2);
+    }
 }
 
 /* More than one turn takes is taken in the next ones. */
@@ -379,6 +394,7 @@ int main(void)
         TEST(test_nonsense_is_passed_over),
         TEST(test_a_quiet_feed_is_connected_anew),
         TEST(test_a_stall_of_our_own_is_no_silence),
+        TEST(test_a_dead_feed_is_found_beside_a_live_one),
         TEST(test_a_flood_is_taken_in_turns),
         TEST(test_it_may_end_while_it_asks),
         TEST(test_what_can_not_be_watched_is_refused),
