@@ -462,6 +462,9 @@
 /* Entries that stay in the log behind a snapshot: a member that was away for so long, some ten
  * seconds of full load, catches up by the log, which costs less than the tables. */
 #define SNAPSHOT_TRAILING 10000
+/* While a member that is there lacks what the next snapshot would cut off, that waits until the log
+ * is so many times as long: half a gigabyte at most, and a way back of some minutes. */
+#define SNAPSHOT_WAIT_FACTOR 8
 /* A snapshot that failed, as on a full disk, is tried again after this. */
 #define SNAPSHOT_AGAIN_MS 10000
 /* After one that took some time, none is taken for so many times that time. */

@@ -60,6 +60,22 @@ static void replica_on_taken(void *arg, int code, const char *error,
     replica_turn(self);
 }
 
+/* The first entry that a member lacks which was heard a moment ago. */
+static replica_index replica_needed_index(const struct replica *self)
+{
+    const struct membership *membership = consensus_membership(self->consensus);
+    replica_index needed = INT64_MAX;
+
+    for (size_t i = 0; i < membership->count; i++) {
+        replica_index match;
+        int64_t silence_ms;
+        if (replica_progress(self, membership->members[i].id, &match, &silence_ms) &&
+            silence_ms >= 0 && silence_ms < SNAPSHOT_ASK_AGAIN_MS && match + 1 < needed)
+            needed = match + 1;
+    }
+    return needed;
+}
+
 static bool replica_snapshot_due(struct replica *self, int64_t now_ms)
 {
     const struct replica_snapshots *snapshots = &self->snapshots;
@@ -69,6 +85,7 @@ static bool replica_snapshot_due(struct replica *self, int64_t now_ms)
         .snapshot_index = snapshots->mark.index,
         .bytes = snapshots->bytes,
         .entries_max = snapshots->entries_max,
+        .needed_index = replica_needed_index(self),
         .busy =
             snapshots->installing || snapshots->marking || snapshot_thread_busy(snapshots->thread),
         .resting = now_ms < snapshots->rest_until_ms,

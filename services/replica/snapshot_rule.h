@@ -16,12 +16,16 @@ struct snapshot_view {
     replica_index snapshot_index; /* of the last snapshot, 0: none */
     uint64_t bytes;               /* of the commands applied since that */
     uint64_t entries_max;         /* 0: SNAPSHOT_ENTRIES */
+    replica_index needed_index;   /* of the first entry that a member that is there still lacks; at
+                                   * who does not lead, or where none lacks any: INT64_MAX */
     bool busy;                    /* the snapshot thread is, or one is being installed */
     bool resting;                 /* snapshot_rest_ms() has not passed */
 };
 
 /* Whether to take one now, of the state at the applied index: after so many entries, or
- * SNAPSHOT_LOG_BYTES of commands, since the last one. */
+ * SNAPSHOT_LOG_BYTES of commands, since the last one; and after SNAPSHOT_WAIT_FACTOR times as many,
+ * if it would cut off what a member that is there still needs. One that fetches the last snapshot
+ * for longer than it takes to come by the next would be offered that, and so on for ever. */
 bool snapshot_due(const struct snapshot_view *view);
 
 /* How long to rest after one that took so long: snapshots take a tenth of the time at most, however

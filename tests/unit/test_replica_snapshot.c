@@ -33,6 +33,7 @@ struct seat {
     char *directory;
     char *link;
     char *channel;
+    char *way; /* where others come to the channel: itself, or what is put before it */
     struct metrics *metrics;     /* of this life */
     struct toy_machine *machine; /* NULL: down */
     struct replica *replica;
@@ -58,11 +59,12 @@ static void seat_init(struct seat *self, struct seats *group, uint64_t id)
     self->directory = files_path(group->directory, self->name);
     self->link = zsys_sprintf("ipc://%s/link-%" PRIu64, group->directory, id);
     self->channel = zsys_sprintf("ipc://%s/snapshots-%" PRIu64, group->directory, id);
+    self->way = zsys_sprintf("%s", self->channel);
 }
 
 static void seat_address(const struct seat *self, char *address, size_t size)
 {
-    snprintf(address, size, "%s %s %s", self->name, self->link, self->channel);
+    snprintf(address, size, "%s %s %s", self->name, self->link, self->way);
 }
 
 static void seat_close(struct seat *self)
@@ -152,6 +154,7 @@ static int teardown(void **state)
         free(self->seats[i].directory);
         free(self->seats[i].link);
         free(self->seats[i].channel);
+        free(self->seats[i].way);
     }
     zloop_destroy(&self->loop);
     files_remove_directory(&self->directory);
@@ -513,6 +516,128 @@ static void test_a_way_back_in_many_pieces(void **state)
     assert_whole(self, away);
 }
 
+/* ---- A narrow way --------------------------------------------------------------------------- */
+
+#define NARROW_PIECE_MS 200
+#define NARROW_COMMANDS 8 /* that come meanwhile */
+#define LARGE_COMMANDS  30
+#define LARGE_BYTES     (48 * 1024)
+
+/* Before the channel of a replica: it lets a piece pass now and then. */
+struct narrow {
+    struct seats *group;
+    zsock_t *front;
+    zsock_t *back;
+    zframe_t *route; /* of who asked last */
+};
+
+static int narrow_ask(zloop_t *loop, zsock_t *socket, void *arg)
+{
+    struct narrow *self = arg;
+
+    (void)loop;
+    zframe_destroy(&self->route);
+    self->route = zframe_recv(socket);
+    zframe_t *request = zframe_recv(socket);
+    zframe_send(&request, self->back, 0);
+    return 0;
+}
+
+/* A piece passes, and the leader gets some more commands. */
+static int narrow_pass(zloop_t *loop, int timer, void *arg)
+{
+    struct narrow *self = arg;
+    struct seat *leader = leader_of(self->group);
+    char text[16];
+
+    (void)loop;
+    (void)timer;
+    if ((zsock_events(self->back) & ZMQ_POLLIN) == 0)
+        return 0;
+    zframe_t *piece = zframe_recv(self->back);
+    zframe_send(&self->route, self->front, ZFRAME_MORE | ZFRAME_REUSE);
+    zframe_send(&piece, self->front, 0);
+    for (int i = 0; i < NARROW_COMMANDS && leader != NULL; i++) {
+        snprintf(text, sizeof text, "n%d", ++self->group->submitted);
+        assert_int_equal(replica_submit(leader->replica, text, strlen(text), on_done, self->group),
+                         0);
+    }
+    if (leader != NULL)
+        replica_flush(leader->replica);
+    return 0;
+}
+
+static void narrow_open(struct narrow *self, struct seats *group, struct seat *seat)
+{
+    *self = (struct narrow){.group = group};
+    free(seat->way);
+    seat->way = zsys_sprintf("ipc://%s/narrow-%" PRIu64, group->directory, seat->id);
+    self->front = zsock_new_router(seat->way);
+    self->back = zsock_new_dealer(seat->channel);
+    assert_non_null(self->front);
+    assert_non_null(self->back);
+    zloop_reader(group->loop, self->front, narrow_ask, self);
+}
+
+static void narrow_close(struct narrow *self)
+{
+    zloop_reader_end(self->group->loop, self->front);
+    zframe_destroy(&self->route);
+    zsock_destroy(&self->front);
+    zsock_destroy(&self->back);
+}
+
+static void submit_large(struct seats *self)
+{
+    char *text = calloc(1, LARGE_BYTES);
+
+    memset(text, 'x', LARGE_BYTES);
+    for (int i = 0; i < LARGE_COMMANDS; i++) {
+        struct seat *leader = leader_of(self);
+        self->submitted++;
+        assert_int_equal(replica_submit(leader->replica, text, LARGE_BYTES, on_done, self), 0);
+        replica_flush(leader->replica);
+        run_until(self, all_is_acknowledged);
+    }
+    free(text);
+}
+
+static bool somebody_came_back(struct seats *self)
+{
+    for (size_t i = 1; i <= MEMBERS; i++)
+        if (self->seats[i].replica != NULL && snapshots_of(&self->seats[i], "restore") > 0)
+            return true;
+    return false;
+}
+
+/* It may take longer to fetch a snapshot than the leader takes to come by the next: who is at it gets
+ * to its end, and catches up from there. */
+static void test_a_way_back_that_is_narrow(void **state)
+{
+    struct seats *self = *state;
+    struct narrow narrows[MEMBERS + 1];
+    int timers[MEMBERS + 1];
+
+    for (size_t i = 1; i <= MEMBERS; i++)
+        narrow_open(&narrows[i], self, &self->seats[i]);
+    found(self, MEMBERS);
+    start(self);
+    struct seat *away = follower_of(self);
+    seat_close(away);
+    submit_large(self);
+    go_far(self);
+    assert_int_equal(seat_open(away), 0);
+    for (size_t i = 1; i <= MEMBERS; i++)
+        timers[i] = zloop_timer(self->loop, NARROW_PIECE_MS, 0, narrow_pass, &narrows[i]);
+    run_until(self, somebody_came_back);
+    run_until(self, all_have_all);
+    assert_int_equal(toy_machine_count(away->machine), self->submitted);
+    for (size_t i = 1; i <= MEMBERS; i++) {
+        zloop_timer_end(self->loop, timers[i]);
+        narrow_close(&narrows[i]);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -525,6 +650,7 @@ int main(void)
         TEST(test_who_was_away_for_a_moment_needs_no_snapshot),
         TEST(test_who_came_back_may_lead),
         TEST(test_a_way_back_in_many_pieces),
+        TEST(test_a_way_back_that_is_narrow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

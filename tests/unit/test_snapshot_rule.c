@@ -16,6 +16,7 @@ static const struct snapshot_view due = {
     .applied_index = 70000 + SNAPSHOT_ENTRIES,
     .durable_index = 70000 + SNAPSHOT_ENTRIES,
     .snapshot_index = 70000,
+    .needed_index = INT64_MAX,
 };
 
 /* After so many entries, or so many bytes, and not before. */
@@ -38,12 +39,34 @@ static void test_entries_and_bytes_count(void **state)
 /* The number of entries may be another. */
 static void test_the_number_of_entries_may_be_set(void **state)
 {
-    struct snapshot_view view = {.applied_index = 109, .durable_index = 109, .entries_max = 10};
+    struct snapshot_view view = {
+        .applied_index = 109, .durable_index = 109, .entries_max = 10, .needed_index = INT64_MAX};
 
     (void)state;
     view.snapshot_index = 100;
     assert_false(snapshot_due(&view));
     view.snapshot_index = 99;
+    assert_true(snapshot_due(&view));
+}
+
+/* A member that is there, and needs what would be cut off, holds it up; but not for ever. */
+static void test_who_is_behind_holds_it_up_for_a_while(void **state)
+{
+    struct snapshot_view view = due;
+
+    (void)state;
+    view.needed_index = view.applied_index - SNAPSHOT_TRAILING + 1;
+    assert_true(snapshot_due(&view));
+    view.needed_index--;
+    assert_false(snapshot_due(&view));
+    view.bytes = SNAPSHOT_WAIT_FACTOR * (uint64_t)SNAPSHOT_LOG_BYTES;
+    assert_true(snapshot_due(&view));
+    view.bytes = 0;
+    view.applied_index = view.snapshot_index + SNAPSHOT_WAIT_FACTOR * SNAPSHOT_ENTRIES - 1;
+    view.durable_index = view.applied_index;
+    assert_false(snapshot_due(&view));
+    view.applied_index++;
+    view.durable_index++;
     assert_true(snapshot_due(&view));
 }
 
@@ -166,6 +189,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_entries_and_bytes_count),
         cmocka_unit_test(test_the_number_of_entries_may_be_set),
+        cmocka_unit_test(test_who_is_behind_holds_it_up_for_a_while),
         cmocka_unit_test(test_what_forbids_it),
         cmocka_unit_test(test_how_long_to_rest),
         cmocka_unit_test(test_what_stays_of_the_log),
