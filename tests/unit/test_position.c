@@ -423,8 +423,8 @@ static void test_other_messages_are_refused(void **state)
         "{\"group\":\"order\",\"cluster\":\"c1\",\"from\":1,\"index\":2}",
         "{\"group\":\"order\",\"cluster\":\"c1\",\"from\":1,\"index\":2,\"changes\":[7]}",
         "{\"group\":\"order\",\"cluster\":\"c1\",\"from\":1,\"index\":2,\"changes\":[{}]}",
-        "{\"group\":\"order\",\"cluster\":\"c1\",\"from\":1,\"index\":3,"
-        "\"changes\":[{\"version\":3},{\"version\":2}]}",
+        ("{\"group\":\"order\",\"cluster\":\"c1\",\"from\":1,\"index\":3,"
+         "\"changes\":[{\"version\":3},{\"version\":2}]}"),
     };
     struct heard heard = {.text = ""};
     struct position *self = position_new("order", POSITION_NOW, 1, 0, &hearer, &heard);
