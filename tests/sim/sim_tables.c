@@ -19,6 +19,9 @@ static sqlite3_vfs *memory(void)
 {
     sqlite3_vfs *vfs;
 
+    /* Before its first use in this process, else it changes nothing: one thread is all there is. */
+    (void)sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     (void)sqlite3_initialize();
     vfs = sqlite3_vfs_find("memdb");
     assert(vfs != NULL);
