@@ -12,6 +12,8 @@
 
 /* Keys of the changes of stock that are under way at most; those of the items come first. */
 #define MOVES_MAX 4096
+/* Acts without their last answer, above which nobody comes who wants something new. */
+#define UNDER_WAY_MAX 250
 /* Of a hundred whose answer is unknown, those that never ask again. */
 #define GIVE_UP 2
 
@@ -365,7 +367,7 @@ static void act(struct sim *sim, struct sim_event *event)
 
     if (self->stopped)
         return;
-    if (self->items == LEDGER_ITEMS)
+    if (self->items == LEDGER_ITEMS && self->under_way < UNDER_WAY_MAX)
         act_once(self);
     next.at_us = sim->world->now_us + sim_between(sim, 1, 2 * self->load_us);
     sim_at(sim, &next);

@@ -224,7 +224,7 @@ static void fire(struct store *self)
     begin(self, audit);
     while ((!sim_fire_is_over(parts->catalog) || !sim_fire_is_over(parts->order)) &&
            sim_step(parts->order))
-        if (self->world->now_us > SIM_FIRE_US_MAX)
+        if (self->world->now_us > SIM_STORE_FIRE_US_MAX)
             sim_fail(parts->order, "only %" PRIu64 " and %" PRIu64 " commands committed under fire",
                      parts->catalog->counts.commits, parts->order->counts.commits);
     sim_nemesis_stop(parts->catalog);

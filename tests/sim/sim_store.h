@@ -7,6 +7,8 @@
 
 #include "tests/sim/sim.h"
 
+/* An order takes both groups, and so the fire may take longer than a group's alone (SIM_FIRE_US_MAX). */
+#define SIM_STORE_FIRE_US_MAX (900 * 1000000LL)
 /* A store recovers within this: commits wait for both groups, and for customers who ask again. */
 #define SIM_STORE_HEAL_US_MAX (40 * 1000000LL)
 /* After that, what was begun has to come to its end within this. */
