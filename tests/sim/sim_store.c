@@ -150,6 +150,9 @@ static void open_store(struct store *self, const struct sim_options *options)
     sim_mutation_set(options->mutation);
     parts->catalog = sim_new_in(self->world, options, &use_catalog);
     parts->order = sim_new_in(self->world, options, &use_order);
+    /* An order takes both groups and the bus at one time: each is left alone twice as long. */
+    parts->catalog->traits.nemesis_us *= 2;
+    parts->order->traits.nemesis_us *= 2;
     parts->bus = sim_bus_new();
     self->ledger = sim_ledger_new(parts->order);
     parts->customers = sim_customers_new(parts, self->ledger);
