@@ -301,10 +301,8 @@ static int log_store_lower_mark(struct log_store *self)
     return 0;
 }
 
-int log_store_commit(struct log_store *self)
+int log_store_commit_rows(struct log_store *self)
 {
-    struct side_mark_state mark = log_store_mark_of(&self->state);
-
     assert(self->writing);
     assert(!self->failed);
     if (log_store_lower_mark(self) != 0) {
@@ -317,12 +315,23 @@ int log_store_commit(struct log_store *self)
     self->durable = self->state;
     if (self->snapshot.index > self->durable_snapshot.index)
         self->durable_snapshot = self->snapshot;
-    if (side_mark_write(self->mark, &mark) != 0) {
-        self->failed = true;
-        return log_store_fail(self, ERR_STORAGE, "the side mark can't be written: %s",
-                              strerror(errno));
-    }
     return 0;
+}
+
+int log_store_raise_mark(struct log_store *self)
+{
+    struct side_mark_state mark = log_store_mark_of(&self->durable);
+
+    if (side_mark_write(self->mark, &mark) == 0)
+        return 0;
+    self->failed = true;
+    return log_store_fail(self, ERR_STORAGE, "the side mark can't be written: %s", strerror(errno));
+}
+
+int log_store_commit(struct log_store *self)
+{
+    int result = log_store_commit_rows(self);
+    return result == 0 ? log_store_raise_mark(self) : result;
 }
 
 int log_store_tidy(struct log_store *self)

@@ -56,4 +56,9 @@ int log_store_fail_read(struct log_store *self, int code);
 int log_store_entry_head(struct log_store *self, replica_index index, replica_term *term,
                          int64_t *log_time_ms);
 
+/* The two halves of a commit: make the transaction durable, and have the mark speak of what is. Each
+ * returns 0 or ERR_STORAGE. */
+int log_store_commit_rows(struct log_store *self);
+int log_store_raise_mark(struct log_store *self);
+
 #endif

@@ -88,7 +88,22 @@ static int log_store_found(struct log_store *self, const struct membership *foun
     return result;
 }
 
-/* Make a new log, in one transaction: it is there as a whole or not at all. */
+/* Make the names of the files durable before anything that is written to them. SQLite syncs the
+ * directory of a write-ahead log that it has made, but goes on when that fails. */
+static int log_store_sync_names(struct log_store *self, const struct log_store_options *options)
+{
+    char *error = NULL;
+
+    int result = directory_sync_parent(options->path, &error);
+    if (result != 0)
+        log_store_fail(self, result, "%s", error);
+    free(error);
+    return result;
+}
+
+/* Make a new log, in one transaction: it is there as a whole or not at all. The mark speaks of it only
+ * when the names of its files, of which the commit makes one, are durable: else a power failure
+ * could leave a mark without its log. */
 static int log_store_create(struct log_store *self, const struct log_store_options *options)
 {
     const struct directory_identity *identity = &options->identity;
@@ -108,7 +123,11 @@ static int log_store_create(struct log_store *self, const struct log_store_optio
     int result = log_store_prepare(self);
     if (result == 0 && options->origin == LOG_STORE_FOUND)
         result = log_store_found(self, options->founders);
-    return result == 0 ? log_store_commit(self) : result;
+    if (result == 0)
+        result = log_store_commit_rows(self);
+    if (result == 0)
+        result = log_store_sync_names(self, options);
+    return result == 0 ? log_store_raise_mark(self) : result;
 }
 
 /* The first column of the first row as text, the caller's to free(); NULL when there is none or it
@@ -431,19 +450,6 @@ static int log_store_open_tables(struct log_store *self, const struct log_store_
     if (result == 0)
         result = options->check ? log_store_check(self) : log_store_load_ends(self);
     return result == 0 ? log_store_check_mark(self) : result;
-}
-
-/* Make the names of the files durable before anything that is written to them. SQLite syncs the
- * directory of a write-ahead log that it has made, but goes on when that fails. */
-static int log_store_sync_names(struct log_store *self, const struct log_store_options *options)
-{
-    char *error = NULL;
-
-    int result = directory_sync_parent(options->path, &error);
-    if (result != 0)
-        log_store_fail(self, result, "%s", error);
-    free(error);
-    return result;
 }
 
 int log_store_open(const struct log_store_options *options, struct log_store **self_p, char **error)
