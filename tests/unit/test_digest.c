@@ -182,8 +182,8 @@ static void test_what_statements_set_is_all_that_changes(void **state)
         "UPDATE OR REPLACE plain SET name = 'n' || ?2 WHERE id = ?1",
         "UPDATE OR REPLACE plain SET id = ?2 WHERE id = ?1",
         "UPDATE OR REPLACE plain SET rowid = ?2, extra = 7 WHERE id = ?1",
-        "INSERT INTO plain (id, name, extra) VALUES (?1, 'n' || ?1, ?2)"
-        " ON CONFLICT (id) DO UPDATE SET extra = ?2, data = x'00'",
+        ("INSERT INTO plain (id, name, extra) VALUES (?1, 'n' || ?1, ?2)"
+         " ON CONFLICT (id) DO UPDATE SET extra = ?2, data = x'00'"),
         "INSERT OR REPLACE INTO plain VALUES (?1, 'n' || ?2, NULL, ?2, ?1)",
         "DELETE FROM plain WHERE id = ?1 AND ?2 = 0",
         "UPDATE keyed SET value = ?2 WHERE one = ?1",
