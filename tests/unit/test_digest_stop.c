@@ -34,16 +34,18 @@
 #define LOOK_MS          5
 #define UUID             "0123456789abcdef0123456789abcdef"
 
+enum news_kind {
+    NEWS_LEADS,     /* .number: the term */
+    NEWS_LOST,      /* .number: what a read was answered in that moment */
+    NEWS_AGREED,    /* .number: the index */
+    NEWS_CONFLICTS, /* .number: how often another member was seen to differ */
+    NEWS_SPLITS,    /* .number: how often nobody had a majority */
+    NEWS_KINDS,
+};
+
 /* What is told of a replica. */
 struct news {
-    enum {
-        NEWS_LEADS,     /* .number: the term */
-        NEWS_LOST,      /* .number: what a read was answered in that moment */
-        NEWS_AGREED,    /* .number: the index */
-        NEWS_CONFLICTS, /* .number: how often another member was seen to differ */
-        NEWS_SPLITS,    /* .number: how often nobody had a majority */
-        NEWS_KINDS,
-    } kind;
+    enum news_kind kind;
     int64_t at_ms;
     uint64_t number;
 };
@@ -122,10 +124,9 @@ static void life_lead(void *arg, bool leader, replica_term term)
     ((struct life *)arg)->leads = leader;
 }
 
-static void life_tell(const struct life *self, int kind, uint64_t number)
+static void life_tell(const struct life *self, enum news_kind kind, uint64_t number)
 {
-    struct news news = {.at_ms = clock_ms(), .number = number};
-    news.kind = kind;
+    struct news news = {.kind = kind, .at_ms = clock_ms(), .number = number};
     if (send(self->seat->socket, &news, sizeof news, MSG_NOSIGNAL) != (ssize_t)sizeof news)
         _exit(0); /* who wanted to know is gone */
 }
