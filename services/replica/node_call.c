@@ -197,11 +197,9 @@ static void node_call_start(struct node_call *self)
 
     if (!node_call_permitted(self)) {
         node_refuse(&self, ERR_FORBIDDEN, "this operation needs the cluster's secret", NULL);
-    } else if (self->port->kind == NODE_PORT_OWN) {
-        node_call_run(self);
     } else if (self->port->kind == NODE_PORT_WRITE && !replica_is_leader(node->replica)) {
         code = ERR_NOT_LEADER;
-    } else if (self->operation->kind == NODE_WRITE) {
+    } else if (self->port->kind == NODE_PORT_OWN || self->operation->kind == NODE_WRITE) {
         node_call_run(self);
     } else {
         code = node_call_ask(self);

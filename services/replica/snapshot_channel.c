@@ -128,11 +128,11 @@ static int snapshot_channel_open(struct snapshot_channel *self, struct snapshot_
 {
     char *path = snapshot_file_path(self->directory, mark);
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    const int code = fd >= 0 ? OK : errno == ENOENT ? ERR_NOT_FOUND : ERR_STORAGE;
+    const int refusal = errno == ENOENT ? ERR_NOT_FOUND : ERR_STORAGE;
 
     free(path);
-    if (code != OK)
-        return code;
+    if (fd < 0)
+        return refusal;
     if (file->fd >= 0)
         close(file->fd);
     file->fd = fd;

@@ -165,7 +165,7 @@ static void life_submit(struct life *self)
     replica_flush(self->replica);
 }
 
-static void life_tell_metric(struct life *self, int kind, const struct metric *metric)
+static void life_tell_metric(struct life *self, enum news_kind kind, const struct metric *metric)
 {
     double value = metric_value(metric);
     if (value == self->seen[kind])
