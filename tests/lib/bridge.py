@@ -32,6 +32,7 @@ TOKEN = "the-admins-token"
 class Bridge:
     """pygmy-http on a port of its own. The bus is there only with bus=True."""
 
+    address = Cluster.address
     http = Cluster.http
     get = Cluster.get
     post = Cluster.post
