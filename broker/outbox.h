@@ -29,11 +29,11 @@ struct outbox *outbox_new(const struct outbox_options *options);
 void outbox_destroy(struct outbox **self_p);
 
 /* Send a message, or keep it behind those that already wait for the peer. It is taken over whatever
- * happens. Returns 0; ERR_BUSY when it was kept and the peer is deaf, which is to say that more than
- * .deaf_bytes of large frames, or .deaf_messages, wait for it, until outbox_heard() says otherwise; or the reason why the peer counts as
- * gone, with all that waited for it dropped: ERR_WORKER_LOST (no such peer), ERR_QUEUE_FULL (a
- * bound), ERR_UNKNOWN (the socket). At the bound for all it is another peer that is gone, if another
- * holds most: see outbox_lost(). */
+ * happens. Returns 0; ERR_BUSY when it was kept and the peer is deaf, which is to say that more
+ * than .deaf_bytes of large frames, or .deaf_messages, wait for it, until outbox_heard() says
+ * otherwise; or the reason why the peer counts as gone, with all that waited for it dropped:
+ * ERR_WORKER_LOST (no such peer), ERR_QUEUE_FULL (a bound), ERR_UNKNOWN (the socket). At the bound
+ * for all it is another peer that is gone, if another holds most: see outbox_lost(). */
 int outbox_send(struct outbox *self, struct frame *routing_id, struct message *message);
 
 /* Try again what waits, of OUTBOX_FLUSH_PEERS_MAX peers at most; those that wait longest for their
@@ -44,8 +44,8 @@ bool outbox_flush(struct outbox *self);
  * @routing_id is the caller's to close. False when there is none. */
 bool outbox_lost(struct outbox *self, struct frame *routing_id);
 
-/* After a flush: the next peer that was deaf and has taken all that waited for it. @routing_id is the
- * caller's to close. False when there is none. */
+/* After a flush: the next peer that was deaf and has taken all that waited for it. @routing_id is
+ * the caller's to close. False when there is none. */
 bool outbox_heard(struct outbox *self, struct frame *routing_id);
 
 /* Whether there is nothing to be flushed. */

@@ -1,6 +1,6 @@
-/* Peers in order of a small number, its rank: the highest first, among equals the one whose rank was
- * set longest ago. All in constant time: a list for each rank, and a bit for each list that is not
- * empty.
+/* Peers in order of a small number, its rank: the highest first, among equals the one whose rank
+ * was set longest ago. All in constant time: a list for each rank, and a bit for each list that is
+ * not empty.
  *
  * Ranked are the workers of a service, by free credit, and the clients of the broker, by what of
  * theirs waits for services that nobody serves. A peer is in one ranking at most.
@@ -25,8 +25,8 @@ struct ranking {
 };
 
 void ranking_close(struct ranking *self);
-/* Enter @peer with @rank, 0 to RANK_MAX, behind those that have as much, or move it there; with 0 it
- * is taken out. */
+/* Enter @peer with @rank, 0 to RANK_MAX, behind those that have as much, or move it there; with 0
+ * it is taken out. */
 void ranking_put(struct ranking *self, struct peer *peer, uint32_t rank);
 /* The first of all, or NULL. */
 struct peer *ranking_first(const struct ranking *self);

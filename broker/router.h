@@ -1,14 +1,15 @@
 /* The broker's mind: what follows from each message, loss and passing of time.
  *
- * Pure: no socket, file, clock or randomness. Events go in with the time they happened, actions come
- * out as values:
+ * Pure: no socket, file, clock or randomness. Events go in with the time they happened, actions
+ * come out as values:
  *
  *   router_receive(router, routing_id, message, now_ms);     ... all that was there
  *   while (router_next(router, &action))                     ... then carry out what follows
  *
  * Parts: router_intake.c reads what peers say, router_member.c keeps who is there,
  * router_dispatch.c takes requests from acceptance to answer, router_unserved.c bounds those that
- * nobody serves, router_hold.c keeps clients from harm to others, router.c holds them together; router_state.h is theirs alone.
+ * nobody serves, router_hold.c keeps clients from harm to others, router.c holds them together;
+ * router_state.h is theirs alone.
  *
  * Invariants
  *   R1  each request that was accepted ends exactly once: by an answer to its client, by the

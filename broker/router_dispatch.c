@@ -407,8 +407,8 @@ static int dispatch_complete(struct router *self, struct request *request, struc
     return 0;
 }
 
-/* Whether a worker refused this attempt alone, while an earlier worker was lost with the request and
- * may have carried it out: "not attempted" would not be true of the whole. */
+/* Whether a worker refused this attempt alone, while an earlier worker was lost with the request
+ * and may have carried it out: "not attempted" would not be true of the whole. */
 static bool dispatch_is_half_truth(const struct request *request, int status)
 {
     return request->attempts > 1 && !err_is_verdict(status) && !err_is_unknown(status);

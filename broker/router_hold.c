@@ -1,13 +1,13 @@
 /* Clients that are not served for the moment: those that may turn out not to read.
  *
- * A worker takes its requests in order: what one client has there delays everybody. Whether a client
- * reads is only known after it got some answers, and by then it might have all of a worker's credit.
- * So two kinds of clients are held, which is to say that their requests wait:
+ * A worker takes its requests in order: what one client has there delays everybody. Whether a
+ * client reads is only known after it got some answers, and by then it might have all of a worker's
+ * credit. So two kinds of clients are held, which is to say that their requests wait:
  *
  *   full    a new client has CLIENT_NEW_CREDIT requests, at most, with workers that take several
- *           at once. It is new until it got CLIENT_NEW_ANSWERS answers, or was full for CLIENT_NEW_MS:
- *           then work takes long, and nothing is known by waiting. Workers that take one request at a
- *           time don't count: those are as many as there is work for them.
+ *           at once. It is new until it got CLIENT_NEW_ANSWERS answers, or was full for
+ *           CLIENT_NEW_MS: then work takes long, and nothing is known by waiting. Workers that take
+ *           one request at a time don't count: those are as many as there is work for them.
  *   loaded  large answers of this very turn are yet to be sent to it.
  *
  * Held clients are released when all that the turn brought is sent. Who reads is past both within a

@@ -1,14 +1,14 @@
 /* Requests that wait for services that nobody serves.
  *
  * 7/MDP has a request wait for a worker that may yet come, and anybody may make up names. So a
- * request that is accepted while its service has no worker, nor had one a moment ago, is one of few:
- * all of them together cost BROKER_UNSERVED_MAX at most. It is counted so until it is handed to a
- * worker or ends, and no longer once it turns out that its service got a worker. What was accepted
- * while there were workers is not: a fail-over must not look like an outage.
+ * request that is accepted while its service has no worker, nor had one a moment ago, is one of
+ * few: all of them together cost BROKER_UNSERVED_MAX at most. It is counted so until it is handed
+ * to a worker or ends, and no longer once it turns out that its service got a worker. What was
+ * accepted while there were workers is not: a fail-over must not look like an outage.
  *
- * At the bound the oldest request of the client that has most goes. Of the client with most, so that
- * nobody crowds out others: who has less than his share keeps it all. The oldest, because its sender
- * is the least likely to be there still (a plain client asks again after a while, by a new
+ * At the bound the oldest request of the client that has most goes. Of the client with most, so
+ * that nobody crowds out others: who has less than his share keeps it all. The oldest, because its
+ * sender is the least likely to be there still (a plain client asks again after a while, by a new
  * connection, and the broker does not see the old one's end), so that new requests are not kept out
  * by those of the dead.
  *

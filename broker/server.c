@@ -47,7 +47,8 @@ struct server {
 
 /* ---- What the router asks for ----------------------------------------- */
 
-/* Losses are worth a warning, comings and goings are news, the rest is told to who looks closely. */
+/* Losses are worth a warning, comings and goings are news, the rest is told to who looks
+ * closely. */
 static enum log_level note_level(enum router_note_kind kind)
 {
     switch (kind) {

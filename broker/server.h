@@ -23,7 +23,8 @@ struct server_options {
     struct log *log;
 };
 
-/* Bind everything. NULL when that fails, which is logged. Nothing of @options is kept but the log. */
+/* Bind everything. NULL when that fails, which is logged. Nothing of @options is kept but the
+ * log. */
 struct server *server_new(const struct server_options *options);
 /* Accepts NULL. */
 void server_destroy(struct server **self_p);

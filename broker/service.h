@@ -63,8 +63,8 @@ size_t service_table_count(const struct service_table *self);
 /* The service of that name (valid), or NULL. */
 struct service *service_find(const struct service_table *self, const char *name, size_t size);
 /* The same, made when there is none; at the bound the one that has been idle longest gives way,
- * unless it had a worker within SERVICE_GRACE_MS of @now_ms. NULL when none may. What it is made for
- * comes next, or service_settle(). */
+ * unless it had a worker within SERVICE_GRACE_MS of @now_ms. NULL when none may. What it is made
+ * for comes next, or service_settle(). */
 struct service *service_obtain(struct service_table *self, const char *name, size_t size,
                                int64_t now_ms);
 /* Note that it became idle, or did not. To be called after each change of workers and requests. A

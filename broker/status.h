@@ -28,7 +28,8 @@ struct status *status_new(const struct status_options *options);
 void status_destroy(struct status **self_p);
 
 /* Answer a request's JSON body ({"op": "status"}, "metrics" or "ping") into @answer, JSON as well.
- * Returns OK, ERR_MALFORMED, ERR_INVALID or ERR_NOT_IMPLEMENTED, which is also what the answer says. */
+ * Returns OK, ERR_MALFORMED, ERR_INVALID or ERR_NOT_IMPLEMENTED, which is also what the answer
+ * says. */
 int status_answer(struct status *self, const void *body, size_t size, int64_t now_ms,
                   struct bytes_writer *answer);
 

@@ -56,7 +56,8 @@ void wheel_cancel(struct wheel_timer *timer)
 }
 
 /* Move the timers of all slots that have passed to those that are due. This comes before the first
- * of them is given out: whoever gets it may set another, which must find the wheel at the present. */
+ * of them is given out: whoever gets it may set another, which must find the wheel at the
+ * present. */
 static void wheel_turn(struct wheel *self, int64_t now_tick)
 {
     /* After a long pause each slot is visited once, not each tick that passed. */

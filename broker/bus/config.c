@@ -1,8 +1,9 @@
 /* See config.h.
  *
  * A setting exists for each row of the table below: once for the cluster, and once for each node of
- * the row's section. It starts with the row's default and is overwritten in the order of precedence;
- * only then is it checked, so that what an error names is the value that would have been used.
+ * the row's section. It starts with the row's default and is overwritten in the order of
+ * precedence; only then is it checked, so that what an error names is the value that would have
+ * been used.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/bus/config.h"

@@ -29,7 +29,8 @@
  *
  * Precedence: a flag (--set cluster/log_level=debug, --set bridges/bridge-1/http=127.0.0.1:80) over
  * the environment (PYGMY_CLUSTER_LOG_LEVEL, PYGMY_BRIDGES_BRIDGE_1_HTTP; an empty one counts as not
- * set) over the file over the default. Flags and environment change nodes of the file, and add none.
+ * set) over the file over the default. Flags and environment change nodes of the file, and add
+ * none.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_BUS_CONFIG_H

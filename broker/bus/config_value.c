@@ -69,8 +69,9 @@ static bool config_value_is_address(const char *value)
     return brackets ? config_value_is_ipv6(host) : inet_pton(AF_INET, host, &address) == 1;
 }
 
-/* A wildcard is no endpoint that others connect to, but one that is listened at (@listens). Nor is one
- * with a blank in it: members of a group are listed with their endpoints, separated by blanks. */
+/* A wildcard is no endpoint that others connect to, but one that is listened at (@listens). Nor is
+ * one with a blank in it: members of a group are listed with their endpoints, separated by
+ * blanks. */
 static bool config_value_is_endpoint(const char *value, bool listens)
 {
     struct sockaddr_un local;

@@ -85,8 +85,8 @@ int err_http(int code);
 bool err_is_unknown(int code);
 
 /* Whether @code is the store's verdict on the request itself, the same for every attempt of it: OK,
- * recorded with the key, or a fault of the request that each attempt has. What is not speaks for one
- * attempt alone, and says nothing of an earlier one whose answer was lost. */
+ * recorded with the key, or a fault of the request that each attempt has. What is not speaks for
+ * one attempt alone, and says nothing of an earlier one whose answer was lost. */
 bool err_is_verdict(int code);
 
 /* Whether the same request may succeed when it is simply sent again (nothing was attempted, or the

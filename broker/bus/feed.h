@@ -8,9 +8,10 @@
  * other: brokers never relay it. All other topics are for everybody. */
 #define FEED_TOPIC_PRIVATE 0x00
 
-/* What the topic of a group's stream of changes begins with: the group's name follows, and a NUL, so
- * that the topic of no group is the beginning of another's. A message is one frame, its topic first:
- * libzmq aborts the process that reads one of several when the connection is lost between them. */
+/* What the topic of a group's stream of changes begins with: the group's name follows, and a NUL,
+ * so that the topic of no group is the beginning of another's. A message is one frame, its topic
+ * first: libzmq aborts the process that reads one of several when the connection is lost between
+ * them. */
 #define FEED_TOPIC_CHANGES "changes."
 
 #endif

@@ -30,9 +30,9 @@ void frame_move(struct frame *self, struct frame *from);
 /* Share what @from holds (counted references above a few bytes): neither may be written to any
  * more. @self need not be initialised. */
 void frame_share(struct frame *self, struct frame *from);
-/* Take over what @from holds, and have @gone called with @arg when the last that shares it is closed:
- * libzmq has written it to its connection, or dropped it. That may be in another thread. @self need
- * not be initialised. */
+/* Take over what @from holds, and have @gone called with @arg when the last that shares it is
+ * closed: libzmq has written it to its connection, or dropped it. That may be in another thread.
+ * @self need not be initialised. */
 typedef void frame_gone_fn(void *arg);
 void frame_watch(struct frame *self, struct frame *from, frame_gone_fn *gone, void *arg);
 void frame_close(struct frame *self);

@@ -71,7 +71,8 @@
 /* Records taken in one turn of the loop, so that heartbeats and other sockets get theirs. */
 #define LINK_RECORDS_MAX 1024
 /* And the time after which no further one is taken in that turn: with a few links in a process, and
- * one record that takes long by itself, all heartbeats are still out well within HEARTBEAT_GONE_MS. */
+ * one record that takes long by itself, all heartbeats are still out well within
+ * HEARTBEAT_GONE_MS. */
 #define LINK_TURN_MS 10
 /* A client's requests under way when its owner names no number, and the bytes of their bodies;
  * above either ERR_QUEUE_FULL. */
@@ -171,8 +172,9 @@
 #define OUTBOX_PEER_MESSAGES_MAX BROKER_CLIENT_REQUESTS_MAX
 #define OUTBOX_PEER_BYTES_MAX    (64 * 1024 * 1024)
 #define OUTBOX_BYTES_MAX         (256 * 1024 * 1024)
-/* With more bytes of large frames waiting for it, or more messages, a client is deaf: nobody works for
- * it until it has read all. A few dear answers; more small ones than a turn brings to one who reads. */
+/* With more bytes of large frames waiting for it, or more messages, a client is deaf: nobody works
+ * for it until it has read all. A few dear answers; more small ones than a turn brings to one who
+ * reads. */
 #define OUTBOX_DEAF_BYTES    (8 * 1024)
 #define OUTBOX_DEAF_MESSAGES 1024
 /* A large frame, and how many bytes of such libzmq may hold that are not written to a peer's
@@ -235,15 +237,15 @@
 /* Import operations under way: enough to hide a round trip, few enough that other writes get
  * their turn between them. */
 #define IMPORT_IN_FLIGHT_MAX 4
-/* Rows that `pygmy import` puts into one: 500 hold the loop of each replica for 15 ms, and for three
- * times that where three of them share a processor, which is time without heartbeats. */
+/* Rows that `pygmy import` puts into one: 500 hold the loop of each replica for 15 ms, and for
+ * three times that where three of them share a processor, which is time without heartbeats. */
 #define IMPORT_ROWS_EACH 100
 /* Items whose ids `pygmy bench` collects to choose among. */
 #define BENCH_ITEMS_MAX 1000000
 /* How long `pygmy status` waits for each process. */
 #define STATUS_TIMEOUT_MS 500
-/* How long `pygmy verify` waits for an audit (some 100,000 items), how long it goes on looking for an
- * index that all replicas can be compared at, and the pause between two looks. */
+/* How long `pygmy verify` waits for an audit (some 100,000 items), how long it goes on looking for
+ * an index that all replicas can be compared at, and the pause between two looks. */
 #define VERIFY_AUDIT_MS 5000
 #define VERIFY_MS       5000
 #define VERIFY_PAUSE_MS 100
@@ -473,7 +475,8 @@
  * milliseconds. */
 #define SNAPSHOT_COPY_PAGES 1024
 #define SNAPSHOT_COPY_BYTES (1024 * 1024)
-/* Jobs of the snapshot thread: a snapshot being taken, fetches that replaced each other, a restore. */
+/* Jobs of the snapshot thread: a snapshot being taken, fetches that replaced each other, a
+ * restore. */
 #define SNAPSHOT_JOBS_MAX 8
 /* A piece of a snapshot's file on its way to another replica: some 50 us of the loop. */
 #define SNAPSHOT_CHUNK_BYTES (64 * 1024)
@@ -486,8 +489,8 @@
 #define SNAPSHOT_STALL_MS     10000
 /* How often a fetch says how far it is. */
 #define SNAPSHOT_PROGRESS_MS 250
-/* Replicas that fetch from one at a time (more are told ERR_BUSY), and when one that does not ask any
- * more is forgotten: who waits for an answer asks four times in it. */
+/* Replicas that fetch from one at a time (more are told ERR_BUSY), and when one that does not ask
+ * any more is forgotten: who waits for an answer asks four times in it. */
 #define SNAPSHOT_FETCHERS_MAX    4
 #define SNAPSHOT_FETCHER_GONE_MS (4 * SNAPSHOT_ASK_AGAIN_MS)
 /* Files that are open for them: the last one, and the one before it. One that nobody asks for stays
@@ -497,25 +500,27 @@
 
 /* ---- Digests ------------------------------------------------------------ */
 
-/* Entries from one mark of the digest to the next, and how many marks a replica knows: 65,536 entries,
- * seconds of the highest load, so that replicas which are not far apart have some in common. */
+/* Entries from one mark of the digest to the next, and how many marks a replica knows: 65,536
+ * entries, seconds of the highest load, so that replicas which are not far apart have some in
+ * common. */
 #define DIGEST_EVERY     1024
 #define DIGEST_MARKS_MAX 64
-/* A replica says its newest mark again after this: the message may have been lost, and who was away may
- * be there by now. */
+/* A replica says its newest mark again after this: the message may have been lost, and who was away
+ * may be there by now. */
 #define DIGEST_REPEAT_MS 1000
-/* A replica that ends because its tables are wrong waits so long for its last mark to leave: the others
- * can then say who it was. A moment for the kernel, and far below an election timeout. */
+/* A replica that ends because its tables are wrong waits so long for its last mark to leave: the
+ * others can then say who it was. A moment for the kernel, and far below an election timeout. */
 #define DIGEST_FAREWELL_MS 30
 
 /* ---- The stream of changes ---------------------------------------------- */
 
-/* Rows of one message or answer, and the bytes at which no further entry is begun in it: about 3 ms of
- * the loop. An entry's rows are never divided. */
+/* Rows of one message or answer, and the bytes at which no further entry is begun in it: about 3 ms
+ * of the loop. An entry's rows are never divided. */
 #define CHANGES_COUNT_MAX 256
 #define CHANGES_BYTES_MAX (64 * 1024)
-/* Bytes of rows in one message, whatever an entry has touched: an import touches IMPORT_ROWS_MAX items
- * of up to 3 KB. A row that is beyond is named without its content; there is room for so many names. */
+/* Bytes of rows in one message, whatever an entry has touched: an import touches IMPORT_ROWS_MAX
+ * items of up to 3 KB. A row that is beyond is named without its content; there is room for so many
+ * names. */
 #define CHANGES_ENTRY_BYTES_MAX (BODY_BYTES_MAX - 64 * 1024)
 /* From one message of a leader to the next, when there is more to tell: what changes often is told
  * once; nobody who looks sees the delay. */
@@ -526,13 +531,14 @@
 /* ---- Between replicas --------------------------------------------------- */
 
 /* A follower that hears nothing of its leader for one to two times the first stands for election;
- * the second is a tenth of it, so that ten heartbeats in a row must be lost. No turn of a loop may take
- * longer than a third of the first. */
+ * the second is a tenth of it, so that ten heartbeats in a row must be lost. No turn of a loop may
+ * take longer than a third of the first. */
 #define ELECTION_MS      150
 #define ELECTION_BEAT_MS 15
 /* A member is offered a snapshot again after this. */
 #define SNAPSHOT_RETRY_MS 1000
-/* Members of a group: five voters outlive two deaths, the rest is room for those who come and go. */
+/* Members of a group: five voters outlive two deaths, the rest is room for those who come and
+ * go. */
 #define MEMBERS_MAX 16
 /* A member's name and its two endpoints. */
 #define MEMBER_ADDRESS_BYTES_MAX 512
@@ -555,9 +561,9 @@
 #define PEER_IN_FLIGHT_MAX 4096
 /* Entries of a leader that are not committed yet; above it ERR_BUSY. */
 #define CONSENSUS_UNCOMMITTED_MAX 32768
-/* Messages that wait until the term and vote of which they speak are durable: those of a second or so
- * to two or four members, which a slow disk takes. Above it the newest is dropped, like any that the
- * network loses. */
+/* Messages that wait until the term and vote of which they speak are durable: those of a second or
+ * so to two or four members, which a slow disk takes. Above it the newest is dropped, like any that
+ * the network loses. */
 #define CONSENSUS_HELD_MAX 256
 /* What is kept in memory of the log beyond what is still needed: some seconds of full load, so that
  * a member that was away for a moment is not sent to the disk. */

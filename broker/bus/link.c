@@ -9,12 +9,12 @@
  *   closed      no socket, leaving            for good
  *
  * libzmq would connect a lost socket again by itself, behind our back and without a hello. That is
- * put off for longer than any socket lives (LINK_RECONNECT_MS), and its monitor tells us of the loss
- * within a turn. It is neither switched off (ZMQ_RECONNECT_IVL of -1) nor are sockets kept from taking
- * messages by ZMQ_IMMEDIATE until they are connected: with either, libzmq 4.3 ends the pipe to a lost
- * connection at once, with all that had arrived by it, and aborts the process when that falls between
- * two frames of a message that is being read (fq.cpp: !_more). Instead nothing is sent before the
- * monitor reports the handshake.
+ * put off for longer than any socket lives (LINK_RECONNECT_MS), and its monitor tells us of the
+ * loss within a turn. It is neither switched off (ZMQ_RECONNECT_IVL of -1) nor are sockets kept
+ * from taking messages by ZMQ_IMMEDIATE until they are connected: with either, libzmq 4.3 ends the
+ * pipe to a lost connection at once, with all that had arrived by it, and aborts the process when
+ * that falls between two frames of a message that is being read (fq.cpp: !_more). Instead nothing
+ * is sent before the monitor reports the handshake.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/bus/link.h"

@@ -84,8 +84,8 @@ bool bus_link_connected(const struct bus_link *self);
 uint64_t bus_link_connection(const struct bus_link *self);
 
 /* The pause before another attempt: at least RECONNECT_MS_MIN, at most a bound that doubles with
- * @failure_count up to RECONNECT_MS_MAX, or for the @side of workers RECONNECT_WORKER_MS_MAX; where in
- * between is drawn from @random. */
+ * @failure_count up to RECONNECT_MS_MAX, or for the @side of workers RECONNECT_WORKER_MS_MAX; where
+ * in between is drawn from @random. */
 int64_t bus_link_pause_ms(char side, size_t failure_count, uint32_t random);
 
 #endif

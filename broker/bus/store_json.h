@@ -16,12 +16,12 @@
  * the caller's to release; else NULL, and @why of STORE_JSON_WHY_BYTES says what is wrong. */
 json_t *store_json_parse(const void *text, size_t size, char *why);
 
-/* Parse a request, and check "op" (a string) and "request_id". Returns OK and @request, the caller's
- * to release; or ERR_MALFORMED or ERR_INVALID, and @why as above. */
+/* Parse a request, and check "op" (a string) and "request_id". Returns OK and @request, the
+ * caller's to release; or ERR_MALFORMED or ERR_INVALID, and @why as above. */
 int store_json_request(const void *text, size_t size, json_t **request, char *why);
 
-/* Whether a request has no members but those that all may have; an operation that takes none refuses
- * others with ERR_INVALID and the sentence. */
+/* Whether a request has no members but those that all may have; an operation that takes none
+ * refuses others with ERR_INVALID and the sentence. */
 bool store_json_is_bare(json_t *request);
 #define STORE_JSON_BARE "only op, request_id and secret are known here"
 

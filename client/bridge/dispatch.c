@@ -108,7 +108,8 @@ static struct http_reply *dispatch_check_origin(struct dispatch *self, struct ex
     return rc != 0 ? exchange_problem(exchange, rc, why, NULL) : NULL;
 }
 
-/* The answer for a path that knows other methods: OPTIONS is told them, others as well, with 405. */
+/* The answer for a path that knows other methods: OPTIONS is told them, others as well, with
+ * 405. */
 static struct http_reply *dispatch_tell_methods(const struct exchange *exchange, const char *method,
                                                 const char *allow)
 {
@@ -214,7 +215,8 @@ static struct http_reply *dispatch_read_key(struct dispatch *self, struct exchan
     return NULL;
 }
 
-/* Whether the body is said to be JSON, as it is: not compressed. Parameters (charset) don't matter. */
+/* Whether the body is said to be JSON, as it is: not compressed. Parameters (charset) don't
+ * matter. */
 static bool dispatch_is_json(const struct http_request *request)
 {
     static const char type[] = "application/json";

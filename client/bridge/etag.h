@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Whether an If-None-Match of @len bytes names @etag (with its quotes), or any: the weak comparison,
- * over a list. What can't be read matches nothing. */
+/* Whether an If-None-Match of @len bytes names @etag (with its quotes), or any: the weak
+ * comparison, over a list. What can't be read matches nothing. */
 bool etag_matches(const char *value, size_t len, const char *etag);
 
 enum etag_demand {

@@ -1,5 +1,5 @@
-/* One request of a client and its answer, as the handlers see it: parsed, checked, and with a way to
- * ask the store.
+/* One request of a client and its answer, as the handlers see it: parsed, checked, and with a way
+ * to ask the store.
  *
  * An exchange belongs to its call: after exchange_send() or exchange_refuse() it is gone.
  *
@@ -59,8 +59,8 @@ void exchange_ask(struct exchange *self, const char *service, json_t *request,
  * exchange has been refused. */
 bool exchange_page(struct exchange *self, json_t *request);
 
-/* A reply with a page: the store's answer, which must hold the list @name, less its log time; with a
- * Link to the next page. */
+/* A reply with a page: the store's answer, which must hold the list @name, less its log time; with
+ * a Link to the next page. */
 struct http_reply *exchange_page_reply(struct exchange *self, json_t *body, const char *name);
 
 /* A reply with the member @name of the store's answer; that it was replayed is told. */

@@ -1,4 +1,5 @@
-/* What a request must be like before anything else is made of it: its framing, its Host, its Origin.
+/* What a request must be like before anything else is made of it: its framing, its Host, its
+ * Origin.
  *
  * libmicrohttpd takes requests that two servers may read in two ways (two
  * lengths, a length and chunks, blanks in names); these are refused here, and

@@ -13,8 +13,8 @@
  *       the server stops.
  *
  * Two limits of libmicrohttpd are felt by odd clients only. One that shuts down its sending side is
- * taken for gone, and gets no late reply (others do so as well). And while a request is suspended its
- * client's going is not noticed before the reply.
+ * taken for gone, and gets no late reply (others do so as well). And while a request is suspended
+ * its client's going is not noticed before the reply.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_BRIDGE_HTTP_SERVER_H

@@ -18,8 +18,8 @@ struct readiness;
 struct readiness *readiness_new(zloop_t *loop, struct pygmy *store, struct metrics *metrics);
 void readiness_destroy(struct readiness **self_p);
 
-/* Whether all is well: a broker was heard, and each service answered, within PROBE_FRESH_MS. The loss
- * of one of several brokers or replicas is over sooner, and makes nothing unready. */
+/* Whether all is well: a broker was heard, and each service answered, within PROBE_FRESH_MS. The
+ * loss of one of several brokers or replicas is over sooner, and makes nothing unready. */
 bool readiness_is_ready(const struct readiness *self);
 
 /* {"broker": true, "catalog": true, "order": false} */

@@ -43,7 +43,8 @@ struct bench_result {
     uint64_t error_count;
 };
 
-/* Run a plan on cli->loop and cli->store, which is closed in the end. Returns 0 or an exit status; @result is to be closed in any case. */
+/* Run a plan on cli->loop and cli->store, which is closed in the end. Returns 0 or an exit status;
+ * @result is to be closed in any case. */
 int bench_run(struct cli *cli, const struct bench_plan *plan, struct bench_result *result);
 void bench_result_close(struct bench_result *self);
 

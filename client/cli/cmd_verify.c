@@ -1,8 +1,8 @@
 /* pygmy verify: whether all replicas hold the same, and whether the stock adds up on each.
  *
- * Replicas are asked one after the other, so that under load no two answers are of the same index: then
- * their marks are compared (docs/protocol.md). Until a store has its first mark it takes a moment in
- * which nothing is written; it is asked again until there is one, or the time is up.
+ * Replicas are asked one after the other, so that under load no two answers are of the same index:
+ * then their marks are compared (docs/protocol.md). Until a store has its first mark it takes a
+ * moment in which nothing is written; it is asked again until there is one, or the time is up.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
@@ -51,8 +51,8 @@ static bool verify_is_replica(const struct config_node *node)
     return node->kind == NODE_CATALOG || node->kind == NODE_ORDER;
 }
 
-/* Have a catalog audited, once. It is for who answers at all: an audit has so much time because of its
- * work, and a process that is away would be waited for as long. */
+/* Have a catalog audited, once. It is for who answers at all: an audit has so much time because of
+ * its work, and a process that is away would be waited for as long. */
 static void verify_ask_audit(struct verify *self, const struct config_node *node)
 {
     json_t *audit = NULL;

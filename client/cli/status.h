@@ -18,8 +18,8 @@ enum status_verdict {
 const char *status_verdict_name(enum status_verdict verdict);
 
 /* A process's row: what it says of itself, or, when @answer is NULL, that nothing is known of it:
- * state "unknown", the rest null. A replica's has also "members", who belongs to its group: a majority
- * is one of those that have a vote, and not of the configuration's nodes. */
+ * state "unknown", the rest null. A replica's has also "members", who belongs to its group: a
+ * majority is one of those that have a vote, and not of the configuration's nodes. */
 json_t *status_row(const char *name, const char *kind, const json_t *answer);
 
 /* Say of each replica how far it lags behind the leader of its group: the entries that this one has

@@ -1,5 +1,5 @@
-/* Whether the replicas of each group hold the same, and whether what must add up does: from what they
- * say of themselves (docs/protocol.md, "Nodes").
+/* Whether the replicas of each group hold the same, and whether what must add up does: from what
+ * they say of themselves (docs/protocol.md, "Nodes").
  *
  * Pure.
  *
@@ -24,10 +24,10 @@ const char *verify_verdict_name(enum verify_verdict verdict);
  * @digest, @audit  answers to these operations, or NULL */
 json_t *verify_row(const char *name, const char *kind, const json_t *digest, const json_t *audit);
 
-/* Compare the replicas of each kind, at the highest index that all of those that answered know a digest
- * of: sets compared_index and digest (null: there is none), and state: "equal", "differs" (from a
- * majority of the configured replicas; all do where there is none) or "unknown", as is one that is
- * alone in answering. */
+/* Compare the replicas of each kind, at the highest index that all of those that answered know a
+ * digest of: sets compared_index and digest (null: there is none), and state: "equal", "differs"
+ * (from a majority of the configured replicas; all do where there is none) or "unknown", as is one
+ * that is alone in answering. */
 void verify_compare(json_t *rows);
 
 /* The verdict on rows that were compared. */
