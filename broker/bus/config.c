@@ -1,8 +1,8 @@
 /* See config.h.
  *
- * A setting exists for each row of the table below: once for the cluster, and once for each node of
- * the row's section. It starts with the row's default and is overwritten in the order of
- * precedence; only then is it checked, so that what an error names is the value that would have
+ * A setting exists for each row of the tables below: once for the cluster, and once for each node
+ * of a section that has the row. It starts with the row's default and is overwritten in the order
+ * of precedence; only then is it checked, so that what an error names is the value that would have
  * been used.
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -27,89 +27,84 @@
 
 enum config_origin { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLAG };
 
-/* The sections: "cluster" holds settings, the others hold nodes of a kind, which hold settings. */
-static const struct config_section {
-    const char *name;
-    const char *kind_name; /* NULL: the cluster's own */
-    enum node_kind kind;
-} config_sections[] = {
-    {"cluster", NULL, NODE_BROKER},        {"brokers", "broker", NODE_BROKER},
-    {"catalogs", "catalog", NODE_CATALOG}, {"orders", "order", NODE_ORDER},
-    {"bridges", "bridge", NODE_BRIDGE},
-};
-
-#define CONFIG_SECTIONS (sizeof config_sections / sizeof config_sections[0])
-
 /* A number of limits.h as the text that a file would have for it. */
 #define CONFIG_TEXT(number)    CONFIG_TEXT_OF(number)
 #define CONFIG_TEXT_OF(number) #number
 
-/* All keys. @place is where the value goes: a char *, or a uint64_t for an id, or an unsigned for a
- * period, in struct config for the cluster's and in struct config_node for the others. */
-static const struct config_row {
-    const char *section;
+/* A key. @place is where the value goes: a char *, or a uint64_t for an id, or an unsigned for a
+ * period, in struct config for the cluster's keys and in struct config_node for the others. */
+struct config_row {
     const char *key;
     enum config_value_kind kind;
     enum { CONFIG_REQUIRED, CONFIG_OPTIONAL } need;
     const char *fallback; /* the default, or NULL: none */
     size_t place;
-} config_rows[] = {
-    {"cluster", "uuid", CONFIG_VALUE_UUID, CONFIG_REQUIRED, NULL, offsetof(struct config, uuid)},
-    {"cluster", "secret", CONFIG_VALUE_PATH, CONFIG_OPTIONAL, NULL,
-     offsetof(struct config, secret)},
-    {"cluster", "admin_token", CONFIG_VALUE_PATH, CONFIG_OPTIONAL, NULL,
-     offsetof(struct config, admin_token)},
-    {"cluster", "log_level", CONFIG_VALUE_LEVEL, CONFIG_OPTIONAL, "info",
-     offsetof(struct config, log_level)},
-    {"cluster", "election_ms", CONFIG_VALUE_PERIOD, CONFIG_OPTIONAL, CONFIG_TEXT(ELECTION_MS),
-     offsetof(struct config, election_ms)},
-    {"cluster", "heartbeat_ms", CONFIG_VALUE_PERIOD, CONFIG_OPTIONAL, CONFIG_TEXT(ELECTION_BEAT_MS),
-     offsetof(struct config, heartbeat_ms)},
-    {"cluster", "snapshot_entries", CONFIG_VALUE_ENTRIES, CONFIG_OPTIONAL,
-     CONFIG_TEXT(SNAPSHOT_ENTRIES), offsetof(struct config, snapshot_entries)},
-    {"brokers", "bus", CONFIG_VALUE_ENDPOINT, CONFIG_REQUIRED, NULL,
-     offsetof(struct config_node, bus)},
-    {"brokers", "bus_bind", CONFIG_VALUE_BIND, CONFIG_OPTIONAL, NULL,
-     offsetof(struct config_node, bus_bind)},
-    {"brokers", "subscribe", CONFIG_VALUE_ENDPOINT, CONFIG_OPTIONAL, NULL,
-     offsetof(struct config_node, subscribe)},
-    {"brokers", "publish", CONFIG_VALUE_ENDPOINT, CONFIG_OPTIONAL, NULL,
-     offsetof(struct config_node, publish)},
-    {"catalogs", "id", CONFIG_VALUE_ID, CONFIG_REQUIRED, NULL, offsetof(struct config_node, id)},
-    {"catalogs", "data", CONFIG_VALUE_PATH, CONFIG_REQUIRED, NULL,
-     offsetof(struct config_node, data)},
-    {"catalogs", "peer", CONFIG_VALUE_ENDPOINT, CONFIG_REQUIRED, NULL,
-     offsetof(struct config_node, peer)},
-    {"catalogs", "snapshots", CONFIG_VALUE_ENDPOINT, CONFIG_REQUIRED, NULL,
-     offsetof(struct config_node, snapshots)},
-    {"catalogs", "peer_bind", CONFIG_VALUE_BIND, CONFIG_OPTIONAL, NULL,
-     offsetof(struct config_node, peer_bind)},
-    {"catalogs", "snapshots_bind", CONFIG_VALUE_BIND, CONFIG_OPTIONAL, NULL,
-     offsetof(struct config_node, snapshots_bind)},
-    {"orders", "id", CONFIG_VALUE_ID, CONFIG_REQUIRED, NULL, offsetof(struct config_node, id)},
-    {"orders", "data", CONFIG_VALUE_PATH, CONFIG_REQUIRED, NULL,
-     offsetof(struct config_node, data)},
-    {"orders", "peer", CONFIG_VALUE_ENDPOINT, CONFIG_REQUIRED, NULL,
-     offsetof(struct config_node, peer)},
-    {"orders", "snapshots", CONFIG_VALUE_ENDPOINT, CONFIG_REQUIRED, NULL,
-     offsetof(struct config_node, snapshots)},
-    {"orders", "peer_bind", CONFIG_VALUE_BIND, CONFIG_OPTIONAL, NULL,
-     offsetof(struct config_node, peer_bind)},
-    {"orders", "snapshots_bind", CONFIG_VALUE_BIND, CONFIG_OPTIONAL, NULL,
-     offsetof(struct config_node, snapshots_bind)},
-    {"bridges", "http", CONFIG_VALUE_ADDRESS, CONFIG_REQUIRED, NULL,
-     offsetof(struct config_node, http)},
-    {"bridges", "hosts", CONFIG_VALUE_HOSTS, CONFIG_OPTIONAL, NULL,
-     offsetof(struct config_node, hosts)},
 };
 
-#define CONFIG_ROWS    (sizeof config_rows / sizeof config_rows[0])
-#define CONFIG_NO_NODE SIZE_MAX
+#define CONFIG_OF_CLUSTER(field) offsetof(struct config, field)
+#define CONFIG_OF_NODE(field)    offsetof(struct config_node, field)
+
+static const struct config_row config_cluster_rows[] = {
+    {"uuid", CONFIG_VALUE_UUID, CONFIG_REQUIRED, NULL, CONFIG_OF_CLUSTER(uuid)},
+    {"secret", CONFIG_VALUE_PATH, CONFIG_OPTIONAL, NULL, CONFIG_OF_CLUSTER(secret)},
+    {"admin_token", CONFIG_VALUE_PATH, CONFIG_OPTIONAL, NULL, CONFIG_OF_CLUSTER(admin_token)},
+    {"log_level", CONFIG_VALUE_LEVEL, CONFIG_OPTIONAL, "info", CONFIG_OF_CLUSTER(log_level)},
+    {"election_ms", CONFIG_VALUE_PERIOD, CONFIG_OPTIONAL, CONFIG_TEXT(ELECTION_MS),
+     CONFIG_OF_CLUSTER(election_ms)},
+    {"heartbeat_ms", CONFIG_VALUE_PERIOD, CONFIG_OPTIONAL, CONFIG_TEXT(ELECTION_BEAT_MS),
+     CONFIG_OF_CLUSTER(heartbeat_ms)},
+    {"snapshot_entries", CONFIG_VALUE_ENTRIES, CONFIG_OPTIONAL, CONFIG_TEXT(SNAPSHOT_ENTRIES),
+     CONFIG_OF_CLUSTER(snapshot_entries)},
+};
+
+static const struct config_row config_broker_rows[] = {
+    {"bus", CONFIG_VALUE_ENDPOINT, CONFIG_REQUIRED, NULL, CONFIG_OF_NODE(bus)},
+    {"bus_bind", CONFIG_VALUE_BIND, CONFIG_OPTIONAL, NULL, CONFIG_OF_NODE(bus_bind)},
+    {"subscribe", CONFIG_VALUE_ENDPOINT, CONFIG_OPTIONAL, NULL, CONFIG_OF_NODE(subscribe)},
+    {"publish", CONFIG_VALUE_ENDPOINT, CONFIG_OPTIONAL, NULL, CONFIG_OF_NODE(publish)},
+};
+
+static const struct config_row config_replica_rows[] = {
+    {"id", CONFIG_VALUE_ID, CONFIG_REQUIRED, NULL, CONFIG_OF_NODE(id)},
+    {"data", CONFIG_VALUE_PATH, CONFIG_REQUIRED, NULL, CONFIG_OF_NODE(data)},
+    {"peer", CONFIG_VALUE_ENDPOINT, CONFIG_REQUIRED, NULL, CONFIG_OF_NODE(peer)},
+    {"snapshots", CONFIG_VALUE_ENDPOINT, CONFIG_REQUIRED, NULL, CONFIG_OF_NODE(snapshots)},
+    {"peer_bind", CONFIG_VALUE_BIND, CONFIG_OPTIONAL, NULL, CONFIG_OF_NODE(peer_bind)},
+    {"snapshots_bind", CONFIG_VALUE_BIND, CONFIG_OPTIONAL, NULL, CONFIG_OF_NODE(snapshots_bind)},
+};
+
+static const struct config_row config_bridge_rows[] = {
+    {"http", CONFIG_VALUE_ADDRESS, CONFIG_REQUIRED, NULL, CONFIG_OF_NODE(http)},
+    {"hosts", CONFIG_VALUE_HOSTS, CONFIG_OPTIONAL, NULL, CONFIG_OF_NODE(hosts)},
+};
+
+#define CONFIG_COUNT(table)     (sizeof table / sizeof table[0])
+#define CONFIG_ROWS_OF(section) section, CONFIG_COUNT(section)
+
+/* The sections: "cluster" holds settings, the others hold nodes of a kind, which hold settings. */
+static const struct config_section {
+    const char *name;
+    const char *kind_name; /* NULL: the cluster's own */
+    enum node_kind kind;
+    const struct config_row *rows;
+    size_t row_count;
+} config_sections[] = {
+    {"cluster", NULL, NODE_BROKER, CONFIG_ROWS_OF(config_cluster_rows)},
+    {"brokers", "broker", NODE_BROKER, CONFIG_ROWS_OF(config_broker_rows)},
+    {"catalogs", "catalog", NODE_CATALOG, CONFIG_ROWS_OF(config_replica_rows)},
+    {"orders", "order", NODE_ORDER, CONFIG_ROWS_OF(config_replica_rows)},
+    {"bridges", "bridge", NODE_BRIDGE, CONFIG_ROWS_OF(config_bridge_rows)},
+};
+
+#define CONFIG_SECTIONS CONFIG_COUNT(config_sections)
+#define CONFIG_CLUSTER  (&config_sections[0])
+#define CONFIG_NO_NODE  SIZE_MAX
 
 struct config_setting {
-    const struct config_row *row;
-    size_t node; /* index in config->nodes, or CONFIG_NO_NODE: the cluster's */
-    char *value; /* NULL: not set */
+    const struct config_section *section;
+    const struct config_row *row; /* of the section's */
+    size_t node;                  /* index in config->nodes, or CONFIG_NO_NODE: the cluster's */
+    char *value;                  /* NULL: not set */
     enum config_origin origin;
     size_t line; /* of the key in the file; of its section while it is not there; 0: neither */
 };
@@ -128,8 +123,8 @@ static const struct config_section *config_section(const char *name)
 static char *config_path(const struct config *self, const struct config_setting *setting)
 {
     const char *node = setting->node != CONFIG_NO_NODE ? self->nodes[setting->node].name : NULL;
-    return node != NULL ? zsys_sprintf("%s/%s/%s", setting->row->section, node, setting->row->key)
-                        : zsys_sprintf("%s/%s", setting->row->section, setting->row->key);
+    return node != NULL ? zsys_sprintf("%s/%s/%s", setting->section->name, node, setting->row->key)
+                        : zsys_sprintf("%s/%s", setting->section->name, setting->row->key);
 }
 
 /* The name of the variable that sets it, "PYGMY_BROKERS_BROKER_1_BUS", the caller's to free(). */
@@ -164,16 +159,15 @@ static void config_set(struct config_setting *setting, enum config_origin origin
 }
 
 /* Add a setting for each row of a section, with its default. */
-static void config_add_settings(struct config *self, const char *section, size_t node, size_t line)
+static void config_add_settings(struct config *self, const struct config_section *section,
+                                size_t node, size_t line)
 {
-    for (size_t i = 0; i < CONFIG_ROWS; i++) {
-        const struct config_row *row = &config_rows[i];
-        if (strcmp(row->section, section) != 0)
-            continue;
+    for (size_t i = 0; i < section->row_count; i++) {
+        const struct config_row *row = &section->rows[i];
         self->settings =
             alloc_resize(self->settings, (self->setting_count + 1) * sizeof *self->settings);
         self->settings[self->setting_count++] =
-            (struct config_setting){.row = row, .node = node, .line = line};
+            (struct config_setting){.section = section, .row = row, .node = node, .line = line};
         if (row->fallback != NULL)
             config_set(&self->settings[self->setting_count - 1], CONFIG_DEFAULT, row->fallback);
     }
@@ -275,7 +269,7 @@ static int config_read_node(struct config *self, struct config_walk *walk, zconf
     if (why != NULL)
         rc = config_fail_line(self, line, folder, why, walk->error);
     else
-        config_add_settings(self, section->name, config_add_node(self, section->kind, name), line);
+        config_add_settings(self, section, config_add_node(self, section->kind, name), line);
     for (item = zconfig_child(item); item != NULL && rc == 0; item = zconfig_next(item))
         rc = config_read_setting(self, walk, item, folder);
     free(folder);
@@ -321,7 +315,7 @@ static int config_read_text(struct config *self, const char *bytes, size_t size,
         return rc;
     }
     struct config_walk walk = {.text = &text, .error = error};
-    config_add_settings(self, "cluster", CONFIG_NO_NODE, 0);
+    config_add_settings(self, CONFIG_CLUSTER, CONFIG_NO_NODE, 0);
     for (zconfig_t *item = zconfig_child(text.root); item != NULL && rc == 0;
          item = zconfig_next(item))
         rc = config_read_section(self, &walk, item, seen);
@@ -712,7 +706,7 @@ static void config_print_section(const struct config *self, const struct config_
     config_put(text, &line);
     for (size_t i = 0; i < self->setting_count; i++) {
         const struct config_setting *setting = &self->settings[i];
-        if (strcmp(setting->row->section, section->name) != 0)
+        if (setting->section != section)
             continue;
         if (setting->node != node) {
             node = setting->node;

@@ -24,8 +24,8 @@
  *           http = 127.0.0.1:8080
  *           hosts = store.example   # further names accepted in Host, blank-separated; optional
  *
- * The full list of keys, with defaults and ranges, is one table in config.c; docs/operations.md
- * shows it. Unknown keys, wrong values and doubled names are errors that name the line.
+ * All keys, with their defaults, are in the tables of config.c; docs/operations.md shows them with
+ * their ranges. Unknown keys, wrong values and doubled names are errors that name the line.
  *
  * Precedence: a flag (--set cluster/log_level=debug, --set bridges/bridge-1/http=127.0.0.1:80) over
  * the environment (PYGMY_CLUSTER_LOG_LEVEL, PYGMY_BRIDGES_BRIDGE_1_HTTP; an empty one counts as not
