@@ -1,6 +1,6 @@
-/* What brokers and replicas may send to a watch, of any bytes: each line is a letter and a JSON text.
- * 'a' is an answer to what was asked, 't' lets time pass, any other
- * letter a live message.
+/* What brokers and replicas may send to a watch, of any bytes. The first byte says where it begins:
+ * 'n' from now on, any other behind an index. Then each line is a letter and a JSON text: 'a' is an
+ * answer to what was asked, 't' lets time pass, any other letter a live message.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
@@ -79,7 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     self.position =
-        position_new(GROUP, data[0] % 2 ? POSITION_NOW : 10, REPLICAS, 0, &owner, &self);
+        position_new(GROUP, data[0] == 'n' ? POSITION_NOW : 10, REPLICAS, 0, &owner, &self);
     check(&self);
     while (++at < end) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
