@@ -371,8 +371,3 @@ bool bus_client_connected(const struct bus_client *self)
 {
     return bus_link_connected(self->link);
 }
-
-size_t bus_client_pending(const struct bus_client *self)
-{
-    return self->request_count;
-}

@@ -60,7 +60,4 @@ int bus_client_request(struct bus_client *self, const char *service, const void 
 /* Whether the broker was heard on the present connection, and within HEARTBEAT_GONE_MS. */
 bool bus_client_connected(const struct bus_client *self);
 
-/* Requests under way. */
-size_t bus_client_pending(const struct bus_client *self);
-
 #endif

@@ -1,10 +1,9 @@
 /* See worker.h.
  *
  * A request is made when it arrives, waits in the hands of the service, turns into its own answer
- * when the service replies, waits to be sent, and is freed when it has left.
+ * when the service replies, waits to be sent, and is freed when it has left, or can't any more.
  *
- *   in hand   worker_record -> bus_request_reply -> answered
- *                           -> bus_request_drop  -> freed
+ *   in hand   worker_record -> bus_request_reply -> answered, or freed: its connection is gone
  *   answered  worker_sent, worker_lost -> freed
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -124,16 +123,6 @@ void bus_request_reply(struct bus_request **self_p, int code, const void *body, 
         bus_link_send(self->peer->link);
     else
         bus_link_send_soon(self->peer->link);
-}
-
-void bus_request_drop(struct bus_request **self_p)
-{
-    struct bus_request *self = *self_p;
-    if (self == NULL)
-        return;
-    *self_p = NULL;
-    worker_request_return(self);
-    worker_request_free(self);
 }
 
 const uint8_t *bus_request_body(const struct bus_request *self)

@@ -8,8 +8,7 @@
  *   W1  the service never has more requests of one broker in hand than twice the credit that the
  *       broker was given: the credit, and as many that the broker has given up meanwhile (expired,
  *       or lost with their connection).
- *   W2  each request is answered at most once; a request that is never answered is the broker's
- *       to expire.
+ *   W2  each request is answered once; one whose answer is late or lost is the broker's to expire.
  *   W3  an answer goes to the connection its request came by, and nowhere if that is gone.
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -23,12 +22,12 @@
 
 struct bus_worker;
 
-/* A request in the hands of the service, to be answered or dropped exactly once. */
+/* A request in the hands of the service, to be answered exactly once. */
 struct bus_request;
 
-/* A request has come. The handler owns @request until it calls bus_request_reply() or
- * bus_request_drop(), at once or later. It may have expired, when the loop was stalled: the
- * service decides (bus_request_remaining_ms).
+/* A request has come. The handler owns @request until it calls bus_request_reply(), at once or
+ * later. It may have expired, when the loop was stalled: the service decides
+ * (bus_request_remaining_ms).
  *
  * A request above that bound (W1), or above WORKER_BYTES_MAX, is answered ERR_QUEUE_FULL and not
  * handed over. */
@@ -53,15 +52,15 @@ struct bus_worker_options {
 struct bus_worker *bus_worker_new(zloop_t *loop, const struct bus_worker_options *options);
 
 /* Send the answers that wait, say DISCONNECT and go. Requests in hand become unanswerable, but must
- * still be replied to or dropped by their owner. Not from inside a callback of its own (asserted).
- * Accepts NULL. */
+ * still be replied to by their owner. Not from inside a callback of its own (asserted). Accepts
+ * NULL. */
 void bus_worker_destroy(struct bus_worker **self_p);
 
 /* Ask for no more requests; those in hand may still be answered. No connection is made after those
  * that there are. */
 void bus_worker_drain(struct bus_worker *self);
 
-/* Requests in hand: not yet replied to or dropped. */
+/* Requests in hand: not yet replied to. */
 size_t bus_worker_pending(const struct bus_worker *self);
 
 /* Brokers that were heard on their present connection, and within HEARTBEAT_GONE_MS. */
@@ -77,8 +76,5 @@ int64_t bus_request_remaining_ms(const struct bus_request *self, int64_t now_ms)
  *
  * @code  a code of err.h; an answer above BODY_BYTES_MAX becomes ERR_UNKNOWN without a body */
 void bus_request_reply(struct bus_request **self_p, int code, const void *body, size_t size);
-
-/* Free the request without an answer. Accepts NULL. */
-void bus_request_drop(struct bus_request **self_p);
 
 #endif

@@ -50,11 +50,6 @@ replica_term consensus_term(const struct consensus *self)
     return raft_current_term(&self->raft);
 }
 
-uint64_t consensus_vote(const struct consensus *self)
-{
-    return raft_voted_for(&self->raft);
-}
-
 replica_index consensus_last_index(const struct consensus *self)
 {
     return self->terms.last;

@@ -197,7 +197,6 @@ int64_t consensus_deadline_ms(const struct consensus *self);
 enum consensus_role consensus_role(const struct consensus *self);
 uint64_t consensus_leader(const struct consensus *self); /* id, 0: not known */
 replica_term consensus_term(const struct consensus *self);
-uint64_t consensus_vote(const struct consensus *self);
 replica_index consensus_last_index(const struct consensus *self); /* durable or not */
 replica_index consensus_commit_index(const struct consensus *self);
 replica_index consensus_durable_index(const struct consensus *self);

@@ -125,8 +125,3 @@ replica_index log_tail_last(const struct log_tail *self)
 {
     return self->last;
 }
-
-size_t log_tail_bytes(const struct log_tail *self)
-{
-    return self->bytes;
-}

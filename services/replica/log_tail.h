@@ -37,6 +37,5 @@ void log_tail_trim(struct log_tail *self, replica_index floor, size_t bytes_max)
 struct shared_entry *log_tail_entry(const struct log_tail *self, replica_index index);
 replica_index log_tail_first(const struct log_tail *self); /* last + 1 when it is empty */
 replica_index log_tail_last(const struct log_tail *self);
-size_t log_tail_bytes(const struct log_tail *self);
 
 #endif

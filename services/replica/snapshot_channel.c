@@ -39,7 +39,6 @@ struct snapshot_channel {
     zsock_t *socket;
     struct alarm *alarm; /* forgets who does not ask any more */
     char *directory;
-    char *endpoint;
     uint8_t uuid[SNAPSHOT_UUID_BYTES];
     struct log *log; /* not owned, or NULL */
     struct snapshot_open_file files[SNAPSHOT_OPEN_FILES_MAX];
@@ -329,7 +328,6 @@ struct snapshot_channel *snapshot_channel_new(zloop_t *loop,
     self->socket = socket;
     self->log = options->log;
     self->directory = alloc_copy(options->directory, strlen(options->directory));
-    self->endpoint = zsock_last_endpoint(socket);
     snapshot_message_set_uuid(&cluster, options->uuid);
     memcpy(self->uuid, cluster.uuid, sizeof self->uuid);
     for (size_t i = 0; i < SNAPSHOT_OPEN_FILES_MAX; i++)
@@ -356,12 +354,6 @@ void snapshot_channel_destroy(struct snapshot_channel **self_p)
     bytes_writer_close(&self->answer);
     free(self->chunk);
     free(self->directory);
-    free(self->endpoint);
     free(self);
     *self_p = NULL;
-}
-
-const char *snapshot_channel_endpoint(const struct snapshot_channel *self)
-{
-    return self->endpoint;
 }

@@ -36,7 +36,4 @@ struct snapshot_channel *snapshot_channel_new(zloop_t *loop,
 /* Accepts NULL. */
 void snapshot_channel_destroy(struct snapshot_channel **self_p);
 
-/* Where it is bound, its own: tells the port where the endpoint said "*". */
-const char *snapshot_channel_endpoint(const struct snapshot_channel *self);
-
 #endif

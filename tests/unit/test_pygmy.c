@@ -124,11 +124,6 @@ bool bus_client_connected(const struct bus_client *self)
     return self->sent_count > 0;
 }
 
-size_t bus_client_pending(const struct bus_client *self)
-{
-    return self->answer_count;
-}
-
 /* ---- Set-up ----------------------------------------------------------------- */
 
 static const char *const endpoints[] = {"inproc://nobody"};

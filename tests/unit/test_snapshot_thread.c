@@ -24,6 +24,7 @@
 #include "services/replica/snapshot_thread.h"
 #include "tests/lib/fault_vfs.h"
 #include "tests/lib/files.h"
+#include "tests/lib/scripted_broker.h"
 
 #define UUID        "00112233445566778899aabbccddeeff"
 #define OTHER_UUID  "ff112233445566778899aabbccddeeff"
@@ -49,7 +50,7 @@ struct fixture {
     struct snapshot_thread *thread; /* here */
     struct snapshot_thread *giver;  /* there */
     struct snapshot_channel *channel;
-    char *endpoint;
+    char endpoint[SCRIPTED_ADDRESS_BYTES]; /* of the channel */
     struct told taken;
     struct told fetched;
     struct told restored;
@@ -149,8 +150,9 @@ static int setup(void **state)
     self->metrics = metrics_new();
     self->thread = start(self, self->here);
     self->giver = start(self, self->there);
-    listen_at(self, "tcp://127.0.0.1:*");
-    self->endpoint = strdup(snapshot_channel_endpoint(self->channel));
+    scripted_address(self->endpoint);
+    strcpy(strrchr(self->endpoint, ':'), ":7001"); /* one that it can have again */
+    listen_at(self, self->endpoint);
     *state = self;
     return 0;
 }
@@ -172,7 +174,6 @@ static int teardown(void **state)
     free(self->state);
     free(self->there);
     free(self->here);
-    free(self->endpoint);
     files_remove_directory(&self->directory);
     free(self);
     return 0;
