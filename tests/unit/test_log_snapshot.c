@@ -243,9 +243,16 @@ static void assert_refused(struct fixture *self, const char *words)
 
 /* ---- Beginnings ---------------------------------------------------------------------------- */
 
+/* What is left of an entry after the call that showed it: its data is not. */
+struct beginning {
+    enum log_entry_kind kind;
+    replica_term term;
+    uint32_t sum;
+};
+
 static int take_membership(void *arg, const struct log_entry *entry)
 {
-    struct log_entry *copy = arg;
+    struct beginning *beginning = arg;
     struct membership membership;
     struct bytes_reader reader;
 
@@ -254,7 +261,8 @@ static int take_membership(void *arg, const struct log_entry *entry)
     assert_true(bytes_reader_done(&reader));
     assert_int_equal(membership.count, 3);
     assert_string_equal(membership.members[2].address, three.members[2].address);
-    *copy = *entry;
+    *beginning = (struct beginning){
+        .kind = entry->kind, .term = entry->term, .sum = log_entry_checksum(entry)};
     return 0;
 }
 
@@ -264,23 +272,23 @@ static void test_a_founded_log_begins_with_its_members(void **state)
 {
     struct fixture *self = *state;
     char *other = files_new_directory();
-    struct log_entry entry = {0};
+    struct beginning ours = {0};
+    struct beginning theirs = {0};
 
     found(self);
     assert_log_again(self, 0, 1, 1);
     assert_int_equal(state_of(self).term, 1);
     assert_int_equal(state_of(self).vote, 0);
-    assert_int_equal(log_store_read(self->store, 1, 1, take_membership, &entry), 0);
-    assert_int_equal(entry.kind, LOG_ENTRY_MEMBERSHIP);
-    assert_int_equal(entry.term, 1);
-    uint32_t sum = log_entry_checksum(&entry);
+    assert_int_equal(log_store_read(self->store, 1, 1, take_membership, &ours), 0);
+    assert_int_equal(ours.kind, LOG_ENTRY_MEMBERSHIP);
+    assert_int_equal(ours.term, 1);
 
     append(self, 2, 5, 2);
     found(self);
     assert_log_again(self, 0, 1, 5);
     assert_int_equal(open_at(self, other, LOG_STORE_FOUND, true), 0);
-    assert_int_equal(log_store_read(self->store, 1, 1, take_membership, &entry), 0);
-    assert_int_equal(log_entry_checksum(&entry), sum);
+    assert_int_equal(log_store_read(self->store, 1, 1, take_membership, &theirs), 0);
+    assert_int_equal(theirs.sum, ours.sum);
     log_store_close(&self->store);
     files_remove_directory(&other);
 }
