@@ -147,9 +147,11 @@ static void run_cancel(void *arg, struct node_call *call, json_t *request)
 }
 
 static const struct node_operation operations[] = {
-    {"order", NODE_READ, false, run_order},    {"orders", NODE_READ, false, run_orders},
-    {"tally", NODE_READ, false, run_tally},    {"buy", NODE_WRITE, false, run_buy},
-    {"cancel", NODE_WRITE, false, run_cancel},
+    {.name = "order", .kind = NODE_READ, .run = run_order},
+    {.name = "orders", .kind = NODE_READ, .run = run_orders},
+    {.name = "tally", .kind = NODE_READ, .run = run_tally},
+    {.name = "buy", .kind = NODE_WRITE, .run = run_buy},
+    {.name = "cancel", .kind = NODE_WRITE, .run = run_cancel},
 };
 
 /* ---- The service ---------------------------------------------------------- */

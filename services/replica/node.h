@@ -37,6 +37,9 @@ struct node_operation {
         NODE_WRITE, /* the leader, on GROUP.leader */
     } kind;
     bool secret; /* needs the cluster's secret in the request ("secret") */
+    /* Says what the tables hold, without such a read or long after it: not answered by a replica that
+     * knows them to be wrong by then. */
+    bool tables;
     /* @request  the parsed object, borrowed: take a reference to keep it
      * @call     to be answered exactly once with node_answer() or node_refuse(), now or later */
     void (*run)(void *arg, struct node_call *call, json_t *request);

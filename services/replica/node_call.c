@@ -77,12 +77,23 @@ void node_refuse(struct node_call **self_p, int code, const char *detail, json_t
     json_decref(body);
 }
 
+/* Whether the answer would be out of tables that are known to be wrong. */
+static bool node_call_is_wrong(const struct node_call *self)
+{
+    const struct replica *replica = self->port->node->replica; /* NULL: it is closed */
+
+    return self->operation->tables && replica != NULL && replica_is_leaving(replica);
+}
+
 void node_answer(struct node_call **self_p, json_t *body)
 {
     char *text = json_dumps(body, JSON_COMPACT);
 
     json_decref(body);
-    if (text == NULL)
+    if (node_call_is_wrong(*self_p))
+        node_refuse(self_p, ERR_UNAVAILABLE, "the tables here are wrong, and this replica ends",
+                    NULL);
+    else if (text == NULL)
         node_refuse(self_p, ERR_INTERNAL, "the answer can't be written as JSON", NULL);
     else if (strlen(text) > BODY_BYTES_MAX)
         node_refuse(self_p, ERR_TOO_LARGE, "the answer is too large: ask for less at once", NULL);

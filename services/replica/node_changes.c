@@ -66,7 +66,7 @@ void node_changes_answer(void *arg, struct node_call *call, json_t *request)
 static bool node_feed_wanted(const struct node *self)
 {
     return self->service->changes != NULL && replica_is_leader(self->replica) &&
-           replica_has_subscribers(self->replica);
+           !replica_is_leaving(self->replica) && replica_has_subscribers(self->replica);
 }
 
 static void node_feed_set_alarm(struct node *self)
@@ -80,14 +80,19 @@ static void node_feed_set_alarm(struct node *self)
     feed->due_ms = due_ms;
 }
 
+static void node_feed_want(struct node *self)
+{
+    changes_feed_want(&self->feed.changes, node_feed_wanted(self),
+                      replica_applied_index(self->replica), clock_ms());
+}
+
 void node_feed_look(void *arg)
 {
     struct node *self = arg;
 
     if (self->replica == NULL) /* it is being opened or closed */
         return;
-    changes_feed_want(&self->feed.changes, node_feed_wanted(self),
-                      replica_applied_index(self->replica), clock_ms());
+    node_feed_want(self);
     node_feed_set_alarm(self);
 }
 
@@ -119,6 +124,7 @@ static void node_feed_on_alarm(void *arg)
     feed->due_ms = INT64_MAX; /* it is off */
     if (self->replica == NULL)
         return;
+    node_feed_want(self); /* the tables may just have been found to be wrong */
     if (changes_feed_due_ms(&feed->changes, replica_applied_index(self->replica)) <= clock_ms())
         node_feed_publish(self);
     node_feed_set_alarm(self);

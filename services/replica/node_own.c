@@ -137,8 +137,8 @@ const struct node_operation node_own_operations[] = {
     {.name = "status", .kind = NODE_READ, .run = node_own_status},
     {.name = "metrics", .kind = NODE_READ, .run = node_own_metrics},
     {.name = "digest", .kind = NODE_READ, .run = node_own_digest},
-    {.name = "audit", .kind = NODE_READ, .run = node_own_audit},
-    {.name = "changes", .kind = NODE_READ, .run = node_changes_answer},
+    {.name = "audit", .kind = NODE_READ, .tables = true, .run = node_own_audit},
+    {.name = "changes", .kind = NODE_READ, .tables = true, .run = node_changes_answer},
     {.name = "ping", .kind = NODE_READ, .run = node_own_ping},
 };
 const size_t node_own_operation_count = sizeof node_own_operations / sizeof node_own_operations[0];

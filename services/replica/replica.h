@@ -232,6 +232,9 @@ void replica_status(const struct replica *self, struct replica_status *status);
  * NULL for a machine that has none. */
 bool replica_digest(const struct replica *self, uint64_t *digest);
 const struct digest_marks *replica_digest_marks(const struct replica *self);
+/* Whether the tables are wrong, as was just found, and the process is about to end: nothing is applied,
+ * read, or given out. */
+bool replica_is_leaving(const struct replica *self);
 /* Who belongs to the group, by the entries of the log so far, and the index of the entry that says
  * so (0: none does): above the commit index it may yet be undone. */
 const struct membership *replica_membership(const struct replica *self);

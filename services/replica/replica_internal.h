@@ -314,9 +314,6 @@ void replica_compare_digests(struct replica *self);
 void replica_hear_digest(struct replica *self, const struct peer_message *message);
 /* Say the newest mark again, when it is time to; the same. */
 void replica_repeat_digest(struct replica *self, int64_t now_ms);
-/* Whether the tables are wrong, as was just found, and the process is about to end: nothing is applied,
- * read, or given out. */
-bool replica_is_leaving(const struct replica *self);
 /* End the process, when it is time to. */
 void replica_leave(struct replica *self);
 

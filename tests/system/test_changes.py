@@ -6,15 +6,19 @@ order, and it has never seen one go back.
 SPDX-License-Identifier: Apache-2.0
 """
 
+import contextlib
 import itertools
+import os
+import re
+import sqlite3
 import threading
 
 import pytest
 
-from bus import Client
+from bus import Client, Unknown
 from cluster import wait_until
 from feed import Asker, Follower, endpoints_of, metric_of, pages_of, replicas_in
-from replicas import kill_for_good, leader_of, wait_well
+from replicas import followers_of, kill_for_good, leader_of, wait_well
 from shop import HttpBuyer, add_item, http_port
 
 THREE = ["--brokers", "2", "--catalogs", "3", "--orders", "3"]
@@ -270,3 +274,44 @@ def test_nothing_is_missed_whoever_dies(make_cluster, follow):
         assert follower.live > 0
         terms = store.pygmy("status", "--json").json["processes"]
         assert max(row["term"] or 0 for row in terms if row["kind"] == follower.group) > 1
+
+
+# ---- A replica whose tables are wrong -----------------------------------------------------------
+
+
+def test_who_knows_its_tables_to_be_wrong_tells_nobody(make_cluster):
+    """Somebody has changed a follower's tables behind its back. From the moment that it knows, it
+    answers nobody what has changed, nor whether it adds up."""
+    store = make_cluster(*THREE)
+    for item in ITEMS:
+        add_item(store, item, title=f"Item {item}", price_cents=1, stock=1000000)
+    wrong = followers_of(store, "catalog")[0]
+    with contextlib.closing(sqlite3.connect(store.path(wrong, "state.db"), timeout=10)) as tables:
+        with tables:
+            tables.execute("UPDATE item SET moved = moved + 1, stock = stock + 1")
+    client = Client(endpoints_of(store, "bus")[0])
+    asked = {op: {"op": op, "request_id": f"asked-{op}"} for op in ("changes", "audit", "digest")}
+    asked["changes"] |= {"since": 0, "limit": 1}
+    pid, over = store.pid(wrong), threading.Event()
+
+    def load():
+        while not over.is_set():
+            store.pygmy("bench", "buy", "--seconds", "1")
+
+    def ask_until_it_ends():
+        with contextlib.suppress(Unknown):
+            client.call_all([(f"node.{wrong}", asked[op]) for op in asked for _ in range(4)], 1)
+        return not os.path.exists(f"/proc/{pid}")
+
+    loader = threading.Thread(target=load)
+    loader.start()
+    try:
+        wait_until(ask_until_it_ends, 60, "it is found, and ends")
+    finally:
+        over.set()
+        loader.join()
+        client.close()
+    said = store.read(wrong + ".log").splitlines()
+    known = next(i for i, line in enumerate(said) if 'msg="the tables here are not those' in line)
+    late = [re.search(r" op=(\w+) code=([\w-]+) .*request_id=asked-", line) for line in said[known:]]
+    assert {line[1] for line in late if line and line[2] == "ok"} <= {"digest"}, said[known:]
