@@ -155,11 +155,14 @@ def test_pages_of_other_sites_may_not_write(bridge):
 
 def no_answer_yet(connection):
     """The request went on to the store, where nobody is: it isn't refused at once."""
+    patience = connection.gettimeout()
     connection.settimeout(0.2)
     try:
         return not connection.recv(1)
     except TimeoutError:
         return True
+    finally:
+        connection.settimeout(patience)
 
 
 def test_too_many_or_too_large_headers_are_431(bridge):
