@@ -313,7 +313,7 @@ def test_status_tells_what_is_there_and_what_is_missing(make_cluster):
 
 
 def status_of(store, code, *unknown):
-    """The status, once it is this one and nobody else is unknown: it waits half a second for each to
+    """The status, once it is this one and nobody else is unknown. It waits half a second for each to
     answer, and on a busy machine somebody may take longer than that."""
     def as_wanted():
         result = store.pygmy("status", "--json")
