@@ -169,26 +169,49 @@ __attribute__((format(printf, 3, 4))) static void cluster_tell(const struct cli 
 
 /* ---- list ------------------------------------------------------------------------ */
 
+static bool cluster_is_group(const char *name)
+{
+    for (size_t i = 0; i < CLUSTER_KINDS; i++)
+        if (strcmp(config_kind_name(cluster_kinds[i]), name) == 0)
+            return true;
+    return false;
+}
+
+static void cluster_show(const struct cli *cli, json_t *groups)
+{
+    if (cli->json) {
+        json_t *all = json_pack("{sO}", "groups", groups);
+        cli_print_json(cli, all);
+        json_decref(all);
+    } else {
+        cluster_print(cli, groups);
+    }
+}
+
+/* Those of one group, or of all. One that does not answer hides nobody else: what the others say is
+ * shown, and the status is its own. */
 static int cluster_list(struct cluster *self)
 {
+    const char *only = cli_operand(self->cli, 1);
     json_t *groups = json_array();
     int status = EXIT_DONE;
 
-    for (size_t i = 0; i < CLUSTER_KINDS && status == EXIT_DONE; i++) {
+    if (only != NULL && !cluster_is_group(only))
+        return cli_usage(self->cli, "\"%s\" is none of catalog, order", only);
+    for (size_t i = 0; i < CLUSTER_KINDS && status != EXIT_INTERRUPTED; i++) {
+        const char *group = config_kind_name(cluster_kinds[i]);
         json_t *answer;
-        if (config_count(self->config, cluster_kinds[i]) == 0)
+        if (config_count(self->config, cluster_kinds[i]) == 0 ||
+            (only != NULL && strcmp(only, group) != 0))
             continue;
-        status = cluster_ask_members(self, config_kind_name(cluster_kinds[i]), &answer);
-        if (status == EXIT_DONE)
+        int code = cluster_ask_members(self, group, &answer);
+        if (code == EXIT_DONE)
             json_array_append_new(groups, answer);
+        else
+            status = code;
     }
-    if (status == EXIT_DONE && self->cli->json) {
-        json_t *all = json_pack("{sO}", "groups", groups);
-        cli_print_json(self->cli, all);
-        json_decref(all);
-    } else if (!self->cli->json && json_array_size(groups) > 0) {
-        cluster_print(self->cli, groups);
-    }
+    if (json_array_size(groups) > 0)
+        cluster_show(self->cli, groups);
     json_decref(groups);
     return status;
 }
@@ -323,14 +346,6 @@ static int cluster_move_and_tell(struct cluster *self, const char *group, const 
     return status;
 }
 
-static bool cluster_is_group(const char *name)
-{
-    for (size_t i = 0; i < CLUSTER_KINDS; i++)
-        if (strcmp(config_kind_name(cluster_kinds[i]), name) == 0)
-            return true;
-    return false;
-}
-
 static int cluster_move_leader(struct cluster *self)
 {
     const char *group = cli_operand(self->cli, 1);
@@ -462,7 +477,7 @@ struct cluster_action {
 };
 
 static const struct cluster_action cluster_actions[] = {
-    {"list", 1, 1, "no argument", cluster_list},
+    {"list", 1, 2, "catalog or order, or nothing", cluster_list},
     {"add", 2, 2, "the NAME of a replica", cluster_add},
     {"remove", 2, 2, "the NAME of a replica", cluster_remove},
     {"move-leader", 2, 3, "catalog or order, and the NAME of a replica if you like",
@@ -503,13 +518,15 @@ static int cluster_run(struct cli *cli)
 
 const struct verb verb_cluster = {
     .name = "cluster",
-    .operands = "list|add|remove|move-leader [NAME]",
+    .operands = "list|add|remove|move-leader [GROUP] [NAME]",
     .summary = "show or change who belongs to a group of replicas, and who leads it",
     .examples = "  pygmy cluster list\n"
+                "  pygmy cluster list catalog\n"
                 "  pygmy cluster add catalog-4\n"
                 "  pygmy cluster remove catalog-2\n"
                 "  pygmy cluster move-leader order order-3\n",
     .notes =
+        "list shows the members of both groups, or of the one that is named: catalog or order.\n"
         "add takes a replica that stands in the configuration and was started with --join: it\n"
         "gets the group's log, and a vote when it has caught up. Interrupted, the same command\n"
         "goes on. remove takes a member out, who may be down; a leader first has another one\n"

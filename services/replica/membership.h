@@ -21,7 +21,9 @@ enum member_role {
 };
 
 struct member {
-    uint64_t id; /* of the replica, from 1; never given to another data directory */
+    uint64_t id; /* of the replica, from 1; never given to another data directory. Whoever adds it
+                  * sees to that: the log doesn't tell one who comes back with its data, which is
+                  * allowed, from one who comes back without */
     enum member_role role;
     char address[MEMBER_ADDRESS_BYTES_MAX + 1]; /* "NAME LINK SNAPSHOTS": its name, its PUB's
                                                  * endpoint, and that of its snapshot channel */

@@ -4,15 +4,19 @@ nobody notices.
 SPDX-License-Identifier: Apache-2.0
 """
 
+import contextlib
+import glob
 import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
+import sys
 
 import pytest
 
-from cluster import program, wait_until
+from cluster import SCRIPT, program, wait_until
 from customers import Customers
 from replicas import GROUPS, WELL_S, followers_of, leader_of, rows_of
 
@@ -115,6 +119,91 @@ def test_one_is_reseeded_by_another_one_that_was(make_cluster):
     store.do("reseed", second)
     assert_all_equal(store)
     assert "a snapshot was installed" in store.read(f"{second}.log")
+
+
+@pytest.mark.parametrize("group, other", [GROUPS, GROUPS[::-1]])
+def test_one_is_reseeded_while_the_other_group_has_no_majority(store, group, other):
+    name = followers_of(store, group)[0]
+    store.stop(name)
+    shutil.rmtree(store.path(name))
+    broken = followers_of(store, other)
+    for one in broken:
+        store.stop(one)
+    assert "begins anew as id 4" in store.do("reseed", name).stdout
+    listed = store.pygmy("cluster", "list", group, "--json")
+    assert listed.code == DONE and [one["group"] for one in listed.json["groups"]] == [group]
+    assert {one["name"]: one["id"] for one in listed.json["groups"][0]["members"]}[name] == 4
+    # Who asks for all is shown what there is, and told what there is not.
+    listed = store.pygmy("cluster", "list", "--plain", "--timeout", "1")
+    assert listed.code == UNANSWERED and listed.stderr, listed
+    assert {row.split("\t")[0] for row in listed.stdout.splitlines()} == {group}
+    for one in broken:
+        store.start(one)
+    assert_all_equal(store)
+
+
+# Runs a script up to the call, which is counted, of one of some functions of it: then it is killed.
+KILLED_BEFORE = """
+import os, runpy, signal, sys
+functions, left, script = sys.argv[1].split(","), int(sys.argv[2]), sys.argv[3]
+sys.argv = sys.argv[3:]
+def trace(frame, event, _):
+    global left
+    if frame.f_code.co_filename == script and frame.f_code.co_name in functions:
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.settrace(trace)
+runpy.run_path(script, run_name="__main__")
+"""
+
+
+def killed_before(store, steps, number, *words):
+    """A verb of scripts/cluster that is killed before its call of this number of one of the
+    functions in @steps. Returns whether it made so many."""
+    done = subprocess.run([sys.executable, "-c", KILLED_BEFORE, steps, str(number),
+                           *store.command(*words)], env=store.env, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode in (DONE, -signal.SIGKILL), done
+    return done.returncode != DONE
+
+
+def kept_of(store, name):
+    """The directories that were kept aside, and the id that each was written under, by itself."""
+    kept = {}
+    for path in glob.glob(store.path(f"{name}.id-*")):
+        with open(os.path.join(path, "identity"), encoding="utf-8") as file:
+            kept[os.path.basename(path)] = int(file.read().rpartition("replica = ")[2])
+    return kept
+
+
+@pytest.mark.parametrize("between, steps, least", [
+    ("nothing", "ask,run_pygmy,look,keep_aside,set_in_config", 9),
+    ("start", "keep_aside,set_in_config,run_pygmy", 5),
+    ("restart", "keep_aside,set_in_config,run_pygmy", 5),
+    ("down and up", "keep_aside,set_in_config", 2),
+])
+def test_a_reseed_that_was_killed_is_run_again(store, between, steps, least):
+    """Between any two steps, whatever else is done then: no id has two directories, each that is
+    kept says whose it was, and the second run does the rest."""
+    name, number, ids = followers_of(store, "catalog")[0], 1, [1]
+    while killed_before(store, steps, number, "reseed", name):
+        if between in ("start", "restart"):
+            store.script(between, name)
+        elif between != "nothing":
+            store.down()
+            store.up()
+        store.do("reseed", name)
+        member = members_of(store, "catalog")[name]
+        assert member["role"] == "voter" and member["id"] > max(ids[-1], 3)
+        ids.append(member["id"])
+        for kept, id in kept_of(store, name).items():
+            assert kept == f"{name}.id-{id}"
+        number += 1
+    assert number > least
+    joined = [tuple(line.split()) for line in store.read("joined").splitlines()]
+    assert {(name, str(id)) for id in ids[1:]} <= set(joined)
+    assert_all_equal(store)
 
 
 def test_a_damaged_one_is_reseeded(store):
@@ -259,7 +348,8 @@ def test_the_only_one_is_not_removed(cluster):
     (["move-leader", "catalog", "nobody"], REFUSED, "no member"),
     (["move-leader", "bridge"], USAGE, "none of catalog, order"),
     (["add"], USAGE, "takes the NAME"),
-    (["list", "catalog"], USAGE, "takes no argument"),
+    (["list", "bridge"], USAGE, "none of catalog, order"),
+    (["list", "catalog", "order"], USAGE, "takes catalog or order"),
     (["join", "catalog-4"], USAGE, "none of list, add, remove"),
 ])
 def test_what_cannot_be_meant_is_refused(shared_cluster, words, code, told):
