@@ -158,6 +158,11 @@ int cli_key(const struct cli *self, const char **key)
     return cli_usage(self, "--key must be 1 to %d visible ASCII characters", KEY_BYTES_MAX);
 }
 
+int64_t cli_timeout_ms(const struct cli *self, int64_t otherwise_ms)
+{
+    return cli_option(self, "timeout") != NULL ? self->timeout_ms : otherwise_ms;
+}
+
 /* ---- The store -------------------------------------------------------------- */
 
 static int cli_open_on(struct cli *self, zloop_t *loop)

@@ -67,6 +67,9 @@ int cli_option_number(const struct cli *self, const char *name, int64_t min, int
 /* The key of --key, checked, or NULL. Returns 0 or EXIT_USAGE. */
 int cli_key(const struct cli *self, const char **key);
 
+/* The time of --timeout, for a verb that has another one of its own when it was not given. */
+int64_t cli_timeout_ms(const struct cli *self, int64_t otherwise_ms);
+
 /* Say what is wrong with the command line. Returns EXIT_USAGE. */
 __attribute__((format(printf, 2, 3))) int cli_usage(const struct cli *self, const char *format,
                                                     ...);

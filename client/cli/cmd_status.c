@@ -66,6 +66,7 @@ static void status_ask_through(struct status *self, struct pygmy *store,
 
 static int status_ask(struct status *self)
 {
+    const int64_t timeout_ms = cli_timeout_ms(self->cli, STATUS_TIMEOUT_MS);
     for (size_t i = 0; i < self->config->node_count; i++) {
         const struct config_node *node = &self->config->nodes[i];
         char *error = NULL;
@@ -76,7 +77,7 @@ static int status_ask(struct status *self)
         int code = pygmy_open(&(struct pygmy_options){.loop = self->cli->loop,
                                                       .endpoints = endpoints,
                                                       .endpoint_count = 1,
-                                                      .timeout_ms = STATUS_TIMEOUT_MS},
+                                                      .timeout_ms = timeout_ms},
                               store, &error);
         if (code != OK) {
             cli_error(self->cli, "%s", error);
@@ -221,9 +222,10 @@ const struct verb verb_status = {
     .examples = "  pygmy status\n"
                 "  pygmy status --json | jq .verdict\n",
     .notes =
-        "Every process is asked what it is now; one that does not answer within 500 ms is\n"
-        "shown as unknown. LAG is in entries of the log: what the group's leader has committed\n"
-        "and the replica has not applied. A majority is one of the members that have a vote.\n"
+        "Every process is asked what it is now; one that does not answer within 500 ms, or\n"
+        "the time of --timeout, is shown as unknown. LAG is in entries of the log: what the\n"
+        "group's leader has committed and the replica has not applied. A majority is one of the\n"
+        "members that have a vote.\n"
         "Exit status: 0 healthy, 1 degraded (something does not answer, drains, lags or is not in\n"
         "its group), 3 no majority.\n"
         "--plain prints the columns of the table without a verdict, unknown ones empty.\n",

@@ -24,25 +24,44 @@ struct verify {
     struct cli *cli;
     struct config *config;
     json_t *audits; /* answers by name */
+    int64_t end_ms; /* when to stop looking */
+    bool cut;       /* a question was not asked, or not waited for, because of that */
 };
+
+/* How long to wait for an answer that is there within @own_ms, if at all: with --timeout not beyond
+ * it. 0: the time is up. */
+static int64_t verify_wait_ms(const struct verify *self, int64_t own_ms)
+{
+    if (cli_option(self->cli, "timeout") == NULL)
+        return own_ms;
+    int64_t left_ms = self->end_ms - clock_ms();
+    if (left_ms > own_ms)
+        return own_ms;
+    return left_ms > 0 ? left_ms : 0;
+}
 
 /* The answer of a process to an operation without members, or NULL. */
 static json_t *verify_ask(struct verify *self, const char *name, const char *operation,
-                          int64_t timeout_ms)
+                          int64_t own_ms)
 {
     char service[SERVICE_NAME_BYTES_MAX + 1];
     struct pygmy_reply reply = {0};
-    (void)snprintf(service, sizeof service, "node.%s", name);
-    pygmy_start(self->cli->store,
-                &(struct pygmy_call){.service = service,
-                                     .request = json_pack("{ss}", "op", operation),
-                                     .timeout_ms = timeout_ms,
-                                     .done = pygmy_keep,
-                                     .arg = &reply});
+    const int64_t wait_ms = verify_wait_ms(self, own_ms);
     json_t *answer = NULL;
-    if (pygmy_wait(self->cli->store, &reply) == OK)
-        answer = json_incref(reply.body);
-    pygmy_reply_close(&reply);
+    (void)snprintf(service, sizeof service, "node.%s", name);
+    if (wait_ms > 0) {
+        pygmy_start(self->cli->store,
+                    &(struct pygmy_call){.service = service,
+                                         .request = json_pack("{ss}", "op", operation),
+                                         .timeout_ms = wait_ms,
+                                         .done = pygmy_keep,
+                                         .arg = &reply});
+        if (pygmy_wait(self->cli->store, &reply) == OK)
+            answer = json_incref(reply.body);
+        pygmy_reply_close(&reply);
+    }
+    if (answer == NULL && wait_ms < own_ms)
+        self->cut = true;
     return answer;
 }
 
@@ -57,7 +76,7 @@ static void verify_ask_audit(struct verify *self, const struct config_node *node
 {
     json_t *audit = NULL;
     if (node->kind == NODE_CATALOG && json_object_get(self->audits, node->name) == NULL)
-        audit = verify_ask(self, node->name, "audit", VERIFY_AUDIT_MS);
+        audit = verify_ask(self, node->name, "audit", cli_timeout_ms(self->cli, VERIFY_AUDIT_MS));
     if (audit != NULL)
         json_object_set_new(self->audits, node->name, audit);
 }
@@ -81,16 +100,21 @@ static json_t *verify_rows(struct verify *self)
     return rows;
 }
 
-/* Looks until everything could be compared, or the time is up; NULL when it was interrupted. */
+/* Looks until everything could be compared, or the time is up; NULL when it was interrupted. A look
+ * that was cut short and has found nothing says less than the one before it. */
 static json_t *verify_look(struct verify *self)
 {
     const struct timespec pause = {.tv_nsec = VERIFY_PAUSE_MS * 1000000};
-    int64_t end_ms = clock_ms() + VERIFY_MS;
+    self->end_ms = clock_ms() + cli_timeout_ms(self->cli, VERIFY_MS);
     json_t *rows = verify_rows(self);
-    while (verify_verdict_of(rows) == VERIFY_UNKNOWN && clock_ms() < end_ms && !zsys_interrupted) {
+    while (verify_verdict_of(rows) == VERIFY_UNKNOWN && clock_ms() < self->end_ms &&
+           !zsys_interrupted) {
         (void)nanosleep(&pause, NULL);
-        json_decref(rows);
+        json_t *before = rows;
         rows = verify_rows(self);
+        bool less = self->cut && verify_verdict_of(rows) == VERIFY_UNKNOWN;
+        json_decref(less ? rows : before);
+        rows = less ? before : rows;
     }
     if (!zsys_interrupted)
         return rows;
@@ -192,6 +216,7 @@ const struct verb verb_verify = {
         "Replicas of a group must have the same digest (one number for all that their tables\n"
         "hold) at the same entry of their log; and on every catalog replica, for every item,\n"
         "initial + moved - sold = stock. Exit status: 0 equal and conserved, 1 something differs\n"
-        "(the line above the table says which), 3 not everything could be compared.\n",
+        "(the line above the table says which), 3 not everything could be compared within some\n"
+        "5 s, or the time of --timeout.\n",
     .run = verify_run,
 };

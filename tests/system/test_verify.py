@@ -95,6 +95,25 @@ def test_who_is_away_holds_up_nothing(store):
     assert took < 12, "each was waited for as long as an audit may take"
 
 
+def test_the_time_that_is_given_is_kept(store):
+    """By `verify` and `status`; and nobody is called silent because the time was up."""
+    os.kill(store.pid("catalog-1"), signal.SIGSTOP)
+    try:
+        begin = time.monotonic()
+        result = store.pygmy("verify", "--json", "--timeout", "1500ms")
+        verify_s = time.monotonic() - begin
+        begin = time.monotonic()
+        status = store.pygmy("status", "--json", "--timeout", "3")
+        status_s = time.monotonic() - begin
+    finally:
+        os.kill(store.pid("catalog-1"), signal.SIGCONT)
+    assert result.code == 3 and 1.5 <= verify_s < 4, (result, verify_s)
+    assert {name for name, row in rows_of(result).items() if row["state"] != "equal"} == {"catalog-1"}
+    assert status_s >= 3, status
+    assert [row["name"] for row in status.json["processes"] if row["state"] == "unknown"] == \
+        ["catalog-1"]
+
+
 def test_a_changed_row_is_found_on_the_replica_that_has_it(store):
     """A stock that does not add up by its audit; any other value when the next entry touches its row."""
     change(store, "catalog-2", "UPDATE item SET stock = stock + 1 WHERE id = 2")
