@@ -206,7 +206,8 @@ def test_peers_are_sent_heartbeats(broker):
     """Ours every 100 ms, plain workers twice a second, busy ones too; clients after HELLO."""
     plain = PlainWorker(broker.endpoint, b"plain")
     ours = Worker(broker.endpoint, b"ours")
-    client = bus.Client(broker.endpoint)
+    client = Client(broker.endpoint)
+    client.socket.send_multipart(bus.pack(b"C", [(bus.HELLO, 0, 0, 0, 0, 0, b"test", b"")]))
     wait_served(broker, b"plain")
     asker = PlainClient(broker.endpoint)
     asker.ask(b"plain", b"x")

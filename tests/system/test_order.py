@@ -12,6 +12,7 @@ from shop import assert_conserved, at_once, bus_endpoint
 OK, TIMEOUT, INVALID, NOT_FOUND, OUT_OF_STOCK = 0, 9, 200, 201, 202
 KEY_REUSED, KEY_MISSING, WRONG_STATE = 203, 204, 206
 HOUR_MS = 3600 * 1000
+LATE_S = 10.0
 
 
 class Store:
@@ -27,20 +28,21 @@ class Store:
         return self.client.call("order", {"op": op, **members})
 
     def write(self, op, timeout=10.0, **members):
-        """One attempt, with the store's stamp unless it is given."""
+        """One attempt, with the store's stamp unless it is given. Whoever works on it has @timeout,
+        and an answer of that very moment needs some time more to get here."""
         request = {"op": op, "stamp": self.stamp, **members}
-        return self.client.call("order.leader", request, timeout)
+        correlation, deadline = self.client.send("order.leader", request, timeout)
+        return self.client.receive((correlation, deadline + LATE_S))
 
     def insist(self, op, **members):
         """Attempts with one key until there is an outcome."""
-        for _ in range(40):
+        def attempt():
             try:
                 status, body = self.write(op, timeout=2.0, **members)
             except Unknown:
-                continue
-            if status == OK or 200 <= status < 300:
-                return status, body
-        raise AssertionError(f"no outcome of {op} {members}")
+                return None
+            return (status, body) if status == OK or 200 <= status < 300 else None
+        return wait_until(attempt, 60, f"an outcome of {op} {members}")
 
     def buy(self, key, *lines, **members):
         return self.insist("buy", key=key, lines=lines_of(lines), **members)
