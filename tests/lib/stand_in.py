@@ -15,7 +15,6 @@ orderly end is a line "NAME" in D/ends; each founding one in D/founds.
 SPDX-License-Identifier: Apache-2.0
 """
 
-import http.server
 import json
 import os
 import re
@@ -61,6 +60,7 @@ def main():
     if not name.startswith("bridge"):
         while True:
             signal.pause()
+    import http.server  # for bridges alone: it takes longer than all else that is done here
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
