@@ -21,6 +21,7 @@ from customers import Customers
 from replicas import GROUPS, WELL_S, followers_of, leader_of, rows_of
 
 DONE, REFUSED, USAGE, UNANSWERED = 0, 1, 2, 3
+PATIENCE_S = 60  # with one that stands still while the test does other things
 THREE = ["--brokers", "2", "--catalogs", "3", "--orders", "3"]
 
 
@@ -233,6 +234,28 @@ def test_the_leadership_is_moved(store, group):
     assert_all_equal(store)
 
 
+@pytest.mark.parametrize("role", ["leader", "follower"])
+def test_one_whose_tables_differ_is_reseeded(store, role):
+    """It ends with status 5, stays down, and says by which command it comes back."""
+    customers = Customers(store)
+    wait_until(lambda: store.pygmy("verify").code == 0, WELL_S)
+    name = leader_of(store, "catalog") if role == "leader" else followers_of(store, "catalog")[0]
+    with contextlib.closing(sqlite3.connect(store.path(name, "state.db"), timeout=10)) as tables, \
+            tables:
+        assert tables.execute("UPDATE item SET price_cents = price_cents - 1 WHERE id = ?",
+                              [customers.item]).rowcount == 1
+    with customers:
+        wait_until(lambda: f"{name:<12} {'-':>8} failed " in store.script("status").stdout, 60,
+                   f"{name} has stopped")
+        assert "(ended with status 5)" in store.script("status").stdout
+        assert f"scripts/cluster reseed {name}" in store.read(f"{name}.log")
+        customers.go_on()
+        assert "begins anew as id 4" in store.do("reseed", name).stdout
+        customers.go_on()
+    assert_all_equal(store)
+    assert members_of(store, "catalog")[name]["id"] == 4
+
+
 class Adding:
     """`pygmy cluster add NAME`, which can't go on since NAME stands still: a learner by now."""
 
@@ -240,7 +263,8 @@ class Adding:
         self.pid = store.pid(name)
         os.kill(self.pid, signal.SIGSTOP)
         self.process = subprocess.Popen(
-            [program("pygmy"), "--config", store.config, "cluster", "add", name],
+            [program("pygmy"), "--config", store.config, "cluster", "add", name,
+             "--timeout", str(PATIENCE_S)],
             env=store.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         wait_until(lambda: role_of(store, group, name) == "learner", what=f"{name} is a learner")
 
@@ -260,7 +284,8 @@ def test_a_leader_that_is_killed_in_the_middle_of_an_add_costs_nothing(make_clus
         adding = Adding(store, group, name)
         store.kill(leader_of(store, group))
         adding.go_on()
-        assert adding.process.communicate(timeout=30)[0] == f"{name} has a vote in its group\n"
+        told = adding.process.communicate(timeout=PATIENCE_S)[0]
+        assert told == f"{name} has a vote in its group\n"
         do(store, "remove", name)
         adding = Adding(store, group, name)
         adding.end()
