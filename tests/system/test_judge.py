@@ -26,7 +26,7 @@ from linear import CHANGE, DENIAL, NEVER, READ, Op
 JUDGE = os.path.join(ROOT, "tests", "lib", "judge")
 JUDGED = int(os.environ.get("PYGMY_JUDGED", "60"))
 LARGE = 20000  # attempts of the history that is judged for speed
-LARGE_SECONDS_MAX = 60  # some 2 s on an idle machine
+LARGE_CPU_S_MAX = 10  # of one processor; some 2 s it takes
 
 
 def broken_laws(run, end, floor=0.0):
@@ -476,18 +476,17 @@ MUTATIONS = [
 def test_random_histories_with_one_answer_changed_are_rejected(mutate, expected):
     """Each mutation is one that no order of events explains; it breaks a law that it is about."""
     for seed in range(JUDGED):
-        run, end = copy.deepcopy(model_store.run(seed, attempts=300))
+        run, end = model_store.run(seed, attempts=300)
         mutate(run, end, random.Random(seed))
         assert broken_laws(run, end) & expected, seed
 
 
-@pytest.mark.limit_s(3 * LARGE_SECONDS_MAX)
 def test_a_large_history_is_judged_in_time():
     """Sixteen customers on three items, one of which is nearly always sold out."""
     run, end = model_store.run(1, attempts=LARGE, customers=16)
-    began = time.monotonic()
+    began = time.process_time()
     assert broken_laws(run, end) == set()
-    assert time.monotonic() - began < LARGE_SECONDS_MAX
+    assert time.process_time() - began < LARGE_CPU_S_MAX
 
 
 # ---- Windows and the floor ----------------------------------------------------------------------
