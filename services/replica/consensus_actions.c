@@ -130,12 +130,14 @@ void consensus_send(struct consensus *self, struct peer_message *message)
 }
 
 /* Entries that are to be read from the disk are those of the message only as long as this replica
- * leads in its term: then it cuts nothing off its log. */
+ * leads in its term: then it cuts nothing off the end of its log. At the beginning it does, behind a
+ * snapshot: who leads without a durable vote is the only voter, and commits what it has. */
 static bool held_is_good(const struct consensus *self, const struct peer_message *message)
 {
     return message->kind != PEER_APPEND || message->append.count == 0 ||
            message->append.entries != NULL ||
-           (consensus_leads(self) && message->term == self->raft.current_term);
+           (consensus_leads(self) && message->term == self->raft.current_term &&
+            message->append.prev_index + 1 >= self->terms.first);
 }
 
 void consensus_release(struct consensus *self)

@@ -424,6 +424,23 @@ static void test_a_message_whose_entries_may_be_others_stays(void **state)
     crew_destroy(&crew);
 }
 
+/* Nor does it go when a snapshot was taken while it waited, and they are behind that: the log that is
+ * to be read has them no more. The member is offered the snapshot. */
+static void test_a_message_whose_entries_were_cut_off_stays(void **state)
+{
+    replica_term term;
+    struct crew *crew = crew_with_a_message_from_the_disk(&term);
+    struct crew_node *node = crew_node(crew, 1);
+    (void)state;
+
+    assert_true(node->applied >= 5);
+    crew_snapshot(crew, 1, 1);
+    node->disk_is_stalled = false;
+    crew_run(crew, 1);
+    assert_int_equal(node->appends_on_disk, 0);
+    crew_destroy(&crew);
+}
+
 /* ---- Terms -------------------------------------------------------------------------------------- */
 
 /* Who leads no more is told the term and nothing else: nothing that could be taken for an answer to
@@ -782,6 +799,7 @@ int main(void)
         cmocka_unit_test(test_what_is_not_durable_is_not_acknowledged),
         cmocka_unit_test(test_entries_that_came_again_are_not_durable_by_their_first_write),
         cmocka_unit_test(test_a_message_whose_entries_may_be_others_stays),
+        cmocka_unit_test(test_a_message_whose_entries_were_cut_off_stays),
         cmocka_unit_test(test_a_message_of_an_old_term_is_answered_with_the_term),
         cmocka_unit_test(test_no_leader_is_known_in_a_new_term),
         cmocka_unit_test(test_a_term_has_one_leader),
