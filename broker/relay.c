@@ -19,8 +19,8 @@ struct relay {
     struct relay_counts counts;
 };
 
-/* Send to the subscribers. One whose queue is full loses the message, the others don't: libzmq
- * says that there is one only while it is told not to drop, and drops only when it is not. */
+/* To the subscribers. One whose queue is full loses the message, the others don't: libzmq says that
+ * there is one only while it is told not to drop, and drops only when it is not. */
 static void relay_publish(struct relay *self, struct message *message)
 {
     void *socket = zsock_resolve(self->subscribers);
@@ -33,45 +33,46 @@ static void relay_publish(struct relay *self, struct message *message)
     self->counts.relayed++;
 }
 
+/* To all publishers. */
+static void relay_subscribe(struct relay *self, struct message *message)
+{
+    (void)message_send(message, zsock_resolve(self->publishers), NULL);
+}
+
 static bool relay_is_private(const struct frame *frame, size_t topic_at)
 {
     return frame_size(frame) > topic_at && frame_data(frame)[topic_at] == FEED_TOPIC_PRIVATE;
 }
 
-static int relay_from_publishers(zloop_t *loop, zsock_t *reader, void *arg)
+/* Hand on what has come by a socket, a turn's worth; the topic is at @topic_at of the first frame. */
+static void relay_drain(struct relay *self, zsock_t *reader, size_t topic_at,
+                        void (*hand_on)(struct relay *self, struct message *message))
 {
-    struct relay *self = arg;
-    struct message message;
-    (void)loop;
     for (int i = 0; i < TURN_MESSAGES_MAX; i++) {
+        struct message message;
         const int rc = message_receive(&message, zsock_resolve(reader), NULL);
         if (rc == ERR_BUSY)
-            return 0;
-        if (rc == 0 && !relay_is_private(&message.frames[0], 0))
-            relay_publish(self, &message);
+            return;
+        if (rc == 0 && !relay_is_private(&message.frames[0], topic_at))
+            hand_on(self, &message);
         else
             self->counts.refused++;
         message_close(&message);
     }
+}
+
+static int relay_from_publishers(zloop_t *loop, zsock_t *reader, void *arg)
+{
+    (void)loop;
+    relay_drain(arg, reader, 0, relay_publish);
     return 0;
 }
 
 /* A subscription is one frame: 1 or 0 (no more), then the topic's beginning. */
 static int relay_from_subscribers(zloop_t *loop, zsock_t *reader, void *arg)
 {
-    struct relay *self = arg;
-    struct message message;
     (void)loop;
-    for (int i = 0; i < TURN_MESSAGES_MAX; i++) {
-        const int rc = message_receive(&message, zsock_resolve(reader), NULL);
-        if (rc == ERR_BUSY)
-            return 0;
-        if (rc == 0 && !relay_is_private(&message.frames[0], 1))
-            (void)message_send(&message, zsock_resolve(self->publishers), NULL);
-        else
-            self->counts.refused++;
-        message_close(&message);
-    }
+    relay_drain(arg, reader, 1, relay_subscribe);
     return 0;
 }
 

@@ -25,15 +25,7 @@ static int lookup_run(struct cli *cli)
         pygmy_lookup(cli->store, id, pygmy_keep, &reply);
     else
         pygmy_lookup_title(cli->store, what, pygmy_keep, &reply);
-    status = cli_wait(cli, &reply);
-    if (status != EXIT_DONE)
-        return status;
-    if (cli->json)
-        cli_print_json(cli, reply.body);
-    else
-        show_item(cli, json_object_get(reply.body, "item"));
-    pygmy_reply_close(&reply);
-    return EXIT_DONE;
+    return show_reply(cli, &reply, "item", show_item);
 }
 
 static const struct args_option lookup_options[] = {

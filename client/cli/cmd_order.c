@@ -35,15 +35,7 @@ static int order_run(struct cli *cli)
         order_ask_by_key(cli, key, &reply);
     else
         pygmy_order(cli->store, number, pygmy_keep, &reply);
-    status = cli_wait(cli, &reply);
-    if (status != EXIT_DONE)
-        return status;
-    if (cli->json)
-        cli_print_json(cli, reply.body);
-    else
-        show_order(cli, json_object_get(reply.body, "order"));
-    pygmy_reply_close(&reply);
-    return EXIT_DONE;
+    return show_reply(cli, &reply, "order", show_order);
 }
 
 static const struct args_option order_options[] = {

@@ -66,6 +66,18 @@ void show_item(const struct cli *cli, const json_t *item)
         show_item_page(cli, item);
 }
 
+int show_reply(struct cli *cli, struct pygmy_reply *reply, const char *name,
+               void (*show)(const struct cli *cli, const json_t *member))
+{
+    int status = cli_wait(cli, reply);
+    if (status == EXIT_DONE && cli->json)
+        cli_print_json(cli, reply->body);
+    else if (status == EXIT_DONE)
+        show(cli, json_object_get(reply->body, name));
+    pygmy_reply_close(reply);
+    return status;
+}
+
 struct table *show_items_new(void)
 {
     static const struct table_column columns[] = {

@@ -10,6 +10,11 @@
  * version. */
 void show_item(const struct cli *cli, const json_t *item);
 
+/* Wait for the one answer that is asked for, and show its member @name by @show, or with --json all
+ * of it. Returns 0 or an exit status. */
+int show_reply(struct cli *cli, struct pygmy_reply *reply, const char *name,
+               void (*show)(const struct cli *cli, const json_t *member));
+
 /* A list of items, as search gives them. */
 struct table *show_items_new(void);
 void show_items_add(struct table *table, const json_t *items);
