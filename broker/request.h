@@ -45,14 +45,12 @@ struct request {
     int64_t accepted_ms;
     int64_t deadline_ms;
     struct wheel_timer timer;
-    struct list_link client_link; /* in client->requests */
-    struct list_link place_link;  /* in its lane, or in worker->in_hand */
-    struct list_link
-        unserved_link; /* in client->unserved: WAITING, accepted with nobody to serve it */
-    struct body body;  /* kept for another attempt */
-    size_t bytes;      /* that it counts for, whatever becomes of the body */
-    struct bytes_writer
-        collected; /* parts of the answer, for a client that takes only whole ones */
+    struct list_link client_link;   /* in client->requests */
+    struct list_link place_link;    /* in its lane, or in worker->in_hand */
+    struct list_link unserved_link; /* in client->unserved: accepted with nobody to serve it */
+    struct body body;               /* kept for another attempt */
+    size_t bytes;                   /* that it counts for, whatever becomes of the body */
+    struct bytes_writer collected;  /* parts of the answer, for who takes only whole ones */
 };
 
 struct request_table;

@@ -14,7 +14,6 @@
 #include <string.h>
 
 #include "broker/bus/alloc.h"
-#include "broker/bus/clock.h"
 #include "broker/bus/err.h"
 #include "broker/bus/limits.h"
 #include "broker/bus/link.h"

@@ -10,7 +10,6 @@
 #include "broker/bus/bytes.h"
 #include "broker/bus/err.h"
 #include "broker/bus/key.h"
-#include "services/order/lookup.h"
 #include "services/order/render.h"
 
 struct scan {

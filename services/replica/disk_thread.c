@@ -17,7 +17,6 @@
 
 #include "broker/bus/alloc.h"
 #include "broker/bus/clock.h"
-#include "broker/bus/err.h"
 #include "broker/bus/limits.h"
 #include "services/replica/fatal.h"
 

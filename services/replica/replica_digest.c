@@ -18,9 +18,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "broker/bus/alloc.h"
 #include "broker/bus/clock.h"
-#include "broker/bus/err.h"
 #include "broker/bus/limits.h"
 #include "services/replica/fatal.h"
 #include "services/replica/replica_internal.h"

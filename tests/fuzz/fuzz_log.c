@@ -15,12 +15,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "broker/bus/alloc.h"
 #include "broker/bus/bytes.h"
 #include "broker/bus/err.h"
 #include "broker/bus/limits.h"
 #include "services/replica/log_store.h"
-#include "services/replica/side_mark.h"
 
 enum { ROWS_MAX = 20, PATH_BYTES = 320 };
 

@@ -14,7 +14,6 @@
 #include "broker/bus/key.h"
 #include "services/order/machine.h"
 #include "services/order/operations.h"
-#include "services/order/render.h"
 #include "tests/fuzz/fake_node.h"
 
 #define CALLS_KEPT 256

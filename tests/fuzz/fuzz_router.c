@@ -17,7 +17,6 @@
 #include <string.h>
 
 #include "broker/bus/err.h"
-#include "broker/bus/mdp.h"
 #include "broker/bus/pack.h"
 #include "broker/router.h"
 #include "tests/fuzz/frames.h"

@@ -16,7 +16,6 @@
 
 #include "broker/bus/alloc.h"
 #include "broker/bus/clock.h"
-#include "broker/bus/err.h"
 #include "broker/bus/limits.h"
 
 #define SCRIPTED_RUN_MS_MAX 40000 /* a sanitizer may make it ten times slower */

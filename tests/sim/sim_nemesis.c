@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "broker/bus/alloc.h"
-#include "broker/bus/err.h"
 #include "tests/sim/sim_check.h"
 #include "tests/sim/sim_net.h"
 #include "tests/sim/sim_node.h"

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/bus/alloc.h"
 #include "tests/sim/sim_catalog.h"
 #include "tests/sim/sim_check.h"
 #include "tests/sim/sim_conductor.h"
