@@ -3,7 +3,6 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <czmq.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -106,8 +105,6 @@ int main(int argc, char **argv)
 {
     struct options *options = NULL;
     int status = options_parse(&main_program, argc, argv, &options);
-    /* Signals are the server's (server.c), not czmq's. */
-    zsys_handler_set(NULL);
     if (status == OPTIONS_GO_ON)
         status =
             options_count(options, "bind") > 0 ? main_bound(options) : main_configured(options);

@@ -8,7 +8,6 @@
 
 #include <assert.h>
 #include <czmq.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -22,6 +21,7 @@
 #include "broker/bus/limits.h"
 #include "broker/bus/metrics.h"
 #include "broker/bus/probe.h"
+#include "broker/bus/signals.h"
 #include "broker/outbox.h"
 #include "broker/relay.h"
 #include "broker/router.h"
@@ -321,24 +321,11 @@ static void server_new_router(struct server *self, const struct server_options *
                                                        .relay = self->relay});
 }
 
-static void server_block_signals(struct server *self)
-{
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
-    self->signals = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
-    assert(self->signals >= 0);
-}
-
 struct server *server_new(const struct server_options *options)
 {
     struct server *self = alloc_zero(sizeof *self);
     self->log = options->log;
-    self->signals = -1;
-    /* Before libzmq starts its threads, which inherit the mask. */
-    server_block_signals(self);
+    self->signals = signals_take();
     server_raise_descriptors(self);
     self->loop = zloop_new();
     server_new_socket(self);
@@ -362,8 +349,7 @@ void server_destroy(struct server **self_p)
     metrics_destroy(&self->metrics);
     zloop_destroy(&self->loop);
     zsock_destroy(&self->socket);
-    if (self->signals >= 0)
-        close(self->signals);
+    close(self->signals);
     free(self);
     *self_p = NULL;
 }

@@ -6,7 +6,6 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <czmq.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 #include "broker/bus/clock.h"
 #include "broker/bus/limits.h"
 #include "broker/bus/options.h"
+#include "broker/bus/signals.h"
 #include "client/bridge/bridge.h"
 #include "client/bridge/dispatch.h"
 
@@ -179,21 +179,6 @@ static int bridge_run(struct bridge *self, int signal_fd)
     return rc == -1 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-/* Signals come by a descriptor. This is before the first thread, so that all have them blocked, and
- * before czmq would handle them. */
-static int bridge_catch_signals(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    zsys_handler_set(NULL);
-    signal(SIGPIPE, SIG_IGN);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
-        return -1;
-    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
 /* The configuration, and what is in the files that it names. Returns as options_parse(). */
 static int bridge_configure(struct bridge *self, int argc, char **argv, struct config **config)
 {
@@ -212,7 +197,7 @@ static int bridge_configure(struct bridge *self, int argc, char **argv, struct c
 
 static int bridge_serve(struct bridge *self)
 {
-    int signal_fd = bridge_catch_signals();
+    int signal_fd = signals_take();
     int status = bridge_open(self);
 
     if (status == EXIT_SUCCESS)

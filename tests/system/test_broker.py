@@ -11,12 +11,13 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import zmq
 
 import bus
-from broker import Broker, Client, PlainClient, PlainWorker, Worker, wait_served
+from broker import LISTENING, Broker, Client, PlainClient, PlainWorker, Worker, wait_served
 from cluster import PortBlock, probed_ports, program, wait_until
 
 DIALECTS = list(itertools.product((1, 2), (True, False)))
@@ -618,6 +619,23 @@ def test_a_second_signal_ends_the_broker_at_once(broker):
     wait_until(lambda: "msg=draining" in broker.log())
     broker.signal(signal.SIGTERM)
     assert broker.wait(1) == 128 + signal.SIGTERM
+
+
+def test_a_broker_outlives_who_reads_its_log():
+    """`pygmy-broker 2>&1 | head -1`, and then somebody comes of whom the log tells."""
+    process = subprocess.Popen([program("pygmy-broker"), "--bind", "tcp://127.0.0.1:*"],
+                               stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        found = next(match for line in process.stderr if (match := LISTENING.search(line)))
+        process.stderr.close()
+        worker = Worker(found.group(1), b"work")
+        wait_served(SimpleNamespace(endpoint=found.group(1)), b"work")
+        worker.close()
+        process.terminate()
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_broker_gives_up_what_does_not_end(broker):
