@@ -63,11 +63,22 @@ static void watch_print_plain(const char *group, const json_t *change, int64_t r
     table_destroy(&table);
 }
 
-static void watch_print_json(const struct watch *self, const char *group, const json_t *change)
+/* Where to go on from, as --since has it: with the cluster that this is a place in. */
+static char *watch_since(struct watch *self, bool words, char text[SINCE_TEXT_BYTES])
+{
+    for (size_t i = 0; i < self->count; i++) {
+        const char *cluster = pygmy_watch_cluster(self->groups[i].changes);
+        if (cluster[0] != '\0')
+            snprintf(self->since[i].cluster, sizeof self->since[i].cluster, "%.*s",
+                     SINCE_CLUSTER_DIGITS_MAX, cluster);
+    }
+    return since_write(self->since, self->count, words, text);
+}
+
+static void watch_print_json(struct watch *self, const char *group, const json_t *change)
 {
     char since[SINCE_TEXT_BYTES];
-    json_t *object =
-        change_object(group, change, since_write(self->since, self->count, true, since));
+    json_t *object = change_object(group, change, watch_since(self, true, since));
     cli_print_json(self->cli, object);
     json_decref(object);
 }
@@ -154,7 +165,7 @@ static void watch_say_how_to_resume(struct watch *self)
     for (size_t i = 0; i < self->count && !self->failed; i++)
         if (pygmy_watch_index(self->groups[i].changes) != PYGMY_NOW)
             self->since[i].index = pygmy_watch_index(self->groups[i].changes);
-    since_write(self->since, self->count, self->count > 1, since);
+    watch_since(self, self->count > 1, since);
     if (since[0] != '\0')
         cli_notice(self->cli, "go on from here: pygmy watch%s%s --since %s",
                    self->count == 1 ? " " : "", self->count == 1 ? self->since[0].word : "", since);
@@ -175,7 +186,7 @@ static int watch_read_arguments(struct watch *self)
             continue;
         self->groups[self->count] =
             (struct watched){.watch = self, .group = groups[i], .title = titles[i]};
-        self->since[self->count++] = (struct since_group){words[i], PYGMY_NOW};
+        self->since[self->count++] = (struct since_group){.word = words[i], .index = PYGMY_NOW};
     }
     if (self->count == 0)
         return cli_usage(self->cli, "\"%s\" is neither catalog nor orders", which);
@@ -191,6 +202,7 @@ static int watch_begin(struct watch *self)
         char *error = NULL;
         const struct pygmy_watch_options options = {.group = group->group,
                                                     .since = self->since[i].index,
+                                                    .cluster = self->since[i].cluster,
                                                     .change = watch_change,
                                                     .news = watch_news,
                                                     .arg = group};
@@ -245,6 +257,9 @@ const struct verb verb_watch = {
         "more than 2 s without news, and their end, are told on standard error. Ctrl-C ends it "
         "with\n"
         "status 0, and says how to go on from there.\n"
+        "What it says to go on from names the store as well (1234@0123abcd): in another one, "
+        "which\n"
+        "is told on standard error, everything is shown.\n"
         "--json prints the change with \"group\" and \"since\", which --since takes.\n"
         "--plain prints: group, version, index for --since, and\n"
         "  item, id, stock, price in cents, currency, title\n"

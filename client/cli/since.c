@@ -10,23 +10,40 @@
 #include "client/cli/number.h"
 #include "client/store/pygmy.h"
 
-#define NUMBER_BYTES 32
+#define PLACE_BYTES 64
+
+/* Read "1234" or "1234@0123abcd". Returns whether it is one. */
+static bool since_read_place(const char *text, size_t len, struct since_group *group)
+{
+    char place[PLACE_BYTES];
+    if (len >= sizeof place)
+        return false;
+    memcpy(place, text, len);
+    place[len] = '\0';
+    char *cluster = strchr(place, '@');
+    if (cluster != NULL) {
+        *cluster++ = '\0';
+        const size_t digits = strspn(cluster, "0123456789abcdef");
+        if (digits < SINCE_CLUSTER_DIGITS || digits > SINCE_CLUSTER_DIGITS_MAX ||
+            cluster[digits] != '\0')
+            return false;
+        memcpy(group->cluster, cluster, digits + 1);
+    }
+    return number_read(place, 0, INT64_MAX - 1, &group->index);
+}
 
 /* Read "catalog=1234", which is @len bytes long. */
 static bool since_read_part(const char *part, size_t len, struct since_group *groups,
                             size_t group_count, char why[SINCE_WHY_BYTES])
 {
-    char number[NUMBER_BYTES];
     const size_t word_len = strcspn(part, "=,");
     for (size_t i = 0; i < group_count; i++) {
         struct since_group *group = &groups[i];
         if (word_len >= len || strlen(group->word) != word_len ||
             memcmp(group->word, part, word_len) != 0)
             continue;
-        const int digits =
-            snprintf(number, sizeof number, "%.*s", (int)(len - word_len - 1), part + word_len + 1);
-        if (group->index == PYGMY_NOW && digits < NUMBER_BYTES &&
-            number_read(number, 0, INT64_MAX - 1, &group->index))
+        if (group->index == PYGMY_NOW &&
+            since_read_place(part + word_len + 1, len - word_len - 1, group))
             return true;
         snprintf(why, SINCE_WHY_BYTES, "wants one index from 0 on for %s", group->word);
         return false;
@@ -43,7 +60,7 @@ bool since_read(const char *text, struct since_group *groups, size_t group_count
         return false;
     }
     if (strchr(text, '=') == NULL) {
-        if (number_read(text, 0, INT64_MAX - 1, &groups[0].index))
+        if (since_read_place(text, strlen(text), &groups[0]))
             return true;
         snprintf(why, SINCE_WHY_BYTES, "is no index, a whole number from 0 on");
         return false;
@@ -67,9 +84,10 @@ char *since_write(const struct since_group *groups, size_t group_count, bool wor
         const struct since_group *group = &groups[i];
         if (group->index == PYGMY_NOW)
             continue;
-        used += (size_t)snprintf(text + used, SINCE_TEXT_BYTES - used, "%s%s%s%" PRId64,
+        used += (size_t)snprintf(text + used, SINCE_TEXT_BYTES - used, "%s%s%s%" PRId64 "%s%.*s",
                                  used > 0 ? "," : "", words ? group->word : "", words ? "=" : "",
-                                 group->index);
+                                 group->index, group->cluster[0] != '\0' ? "@" : "",
+                                 SINCE_CLUSTER_DIGITS, group->cluster);
     }
     return text;
 }

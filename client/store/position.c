@@ -42,6 +42,7 @@ struct position {
     char *group;
     const struct position_owner *owner;
     void *arg;
+    char *begun_in; /* what the uuid of the cluster to be met first begins with */
     char cluster[CLUSTER_BYTES_MAX + 1]; /* "": none was met yet */
     int64_t known;
     int64_t seen;
@@ -197,7 +198,7 @@ static bool position_meet(struct position *self, const char *cluster)
     if (strcmp(self->cluster, cluster) == 0)
         return false;
     memcpy(self->cluster, cluster, strlen(cluster) + 1);
-    if (first)
+    if (first && strncmp(cluster, self->begun_in, strlen(self->begun_in)) == 0)
         return false;
     position_drop_kept(self);
     self->known = self->known == POSITION_NOW ? POSITION_NOW : 0;
@@ -354,12 +355,19 @@ int64_t position_known(const struct position *self)
     return self->known;
 }
 
-struct position *position_new(const char *group, int64_t since, size_t replica_count,
-                              int64_t now_ms, const struct position_owner *owner, void *arg)
+const char *position_cluster(const struct position *self)
+{
+    return self->cluster;
+}
+
+struct position *position_new(const char *group, const char *cluster, int64_t since,
+                              size_t replica_count, int64_t now_ms,
+                              const struct position_owner *owner, void *arg)
 {
     assert(replica_count > 0 && since >= POSITION_NOW);
     struct position *self = alloc_zero(sizeof *self);
     self->group = alloc_copy(group, strlen(group));
+    self->begun_in = alloc_copy(cluster, strlen(cluster));
     self->owner = owner;
     self->arg = arg;
     self->known = since;
@@ -376,6 +384,7 @@ void position_destroy(struct position **self_p)
         return;
     position_drop_kept(self);
     free(self->replicas);
+    free(self->begun_in);
     free(self->group);
     free(self);
     *self_p = NULL;

@@ -55,9 +55,13 @@ struct position_ask {
 struct position;
 
 /* Begin after index @since, or POSITION_NOW, in the stream of @group (copied), which has
- * @replica_count replicas, one or more. @owner is borrowed. */
-struct position *position_new(const char *group, int64_t since, size_t replica_count,
-                              int64_t now_ms, const struct position_owner *owner, void *arg);
+ * @replica_count replicas, one or more. @owner is borrowed.
+ *
+ * @cluster  what the uuid of the cluster begins with that @since is an index of (copied): if another
+ *           one is met, that begins anew at once. "": any */
+struct position *position_new(const char *group, const char *cluster, int64_t since,
+                              size_t replica_count, int64_t now_ms,
+                              const struct position_owner *owner, void *arg);
 /* Accepts NULL. */
 void position_destroy(struct position **self_p);
 
@@ -78,5 +82,7 @@ int64_t position_wake_ms(const struct position *self);
 
 /* Everything up to here has been delivered; or POSITION_NOW. */
 int64_t position_known(const struct position *self);
+/* The uuid of the cluster that was met last; "": none was. */
+const char *position_cluster(const struct position *self);
 
 #endif

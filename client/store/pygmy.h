@@ -165,6 +165,9 @@ enum pygmy_news {
 struct pygmy_watch_options {
     const char *group; /* "catalog" or "order" */
     int64_t since;     /* the index after which to begin, PYGMY_NOW: where the group is */
+    /* What the uuid of the cluster begins with that `since` is an index of: in another one
+     * (PYGMY_RESET) all that it has is told. NULL: any. */
+    const char *cluster;
     /* Where brokers give out their feeds, and the names of the group's replicas; those that are
      * NULL are taken from the configuration. */
     const char *const *feeds;
@@ -187,6 +190,8 @@ void pygmy_watch_destroy(struct pygmy_watch **self_p);
 
 /* Everything up to this index was told; PYGMY_NOW: it has not begun. */
 int64_t pygmy_watch_index(const struct pygmy_watch *self);
+/* The uuid of the cluster that this is an index of; "": none was met. */
+const char *pygmy_watch_cluster(const struct pygmy_watch *self);
 
 /* ---- Keys and codes -------------------------------------------------------- */
 

@@ -17,6 +17,7 @@
 #include "broker/bus/clock.h"
 #include "broker/bus/config.h"
 #include "broker/bus/err.h"
+#include "broker/bus/feed.h"
 #include "broker/bus/frame.h"
 #include "broker/bus/limits.h"
 #include "broker/bus/store_json.h"
@@ -24,8 +25,7 @@
 #include "client/store/position.h"
 #include "client/store/pygmy.h"
 
-#define TOPIC_PREFIX "changes."
-#define TOPIC_BYTES  32
+#define TOPIC_BYTES 32
 
 _Static_assert(PYGMY_NOW == -1 && POSITION_NOW == -1, "two words for the same");
 
@@ -265,7 +265,8 @@ static int watch_open(struct pygmy_watch *self, char **error)
         return ERR_INVALID;
     }
     if (self->replica_count == 0) {
-        *error = zsys_sprintf("no replica of \"%s\" is known", self->topic + strlen(TOPIC_PREFIX));
+        *error =
+            zsys_sprintf("no replica of \"%s\" is known", self->topic + strlen(FEED_TOPIC_CHANGES));
         return ERR_INVALID;
     }
     /* From here on nothing that is published is missed: only then the position begins to ask. */
@@ -284,7 +285,8 @@ int pygmy_watch_new(struct pygmy *store, const struct pygmy_watch_options *optio
     struct pygmy_watch *self = alloc_zero(sizeof *self);
     self->store = store;
     self->options = *options;
-    const int length = snprintf(self->topic, sizeof self->topic, TOPIC_PREFIX "%s", options->group);
+    const int length =
+        snprintf(self->topic, sizeof self->topic, FEED_TOPIC_CHANGES "%s", options->group);
     assert(length > 0 && length < TOPIC_BYTES);
     self->topic_size = (size_t)length + 1;
     self->alarm = alarm_new(handle_loop(store), watch_rang, self);
@@ -295,8 +297,9 @@ int pygmy_watch_new(struct pygmy *store, const struct pygmy_watch_options *optio
         return code;
     }
     self->wake_ms = clock_ms();
-    self->position = position_new(options->group, options->since, self->replica_count, clock_ms(),
-                                  &watch_owner, self);
+    self->position =
+        position_new(options->group, options->cluster != NULL ? options->cluster : "",
+                     options->since, self->replica_count, clock_ms(), &watch_owner, self);
     watch_go_on(self);
     *self_p = self;
     return OK;
@@ -326,4 +329,9 @@ void pygmy_watch_destroy(struct pygmy_watch **self_p)
 int64_t pygmy_watch_index(const struct pygmy_watch *self)
 {
     return position_known(self->position);
+}
+
+const char *pygmy_watch_cluster(const struct pygmy_watch *self)
+{
+    return position_cluster(self->position);
 }

@@ -79,7 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     self.position =
-        position_new(GROUP, data[0] == 'n' ? POSITION_NOW : 10, REPLICAS, 0, &owner, &self);
+        position_new(GROUP, "", data[0] == 'n' ? POSITION_NOW : 10, REPLICAS, 0, &owner, &self);
     check(&self);
     while (++at < end) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));

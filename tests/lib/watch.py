@@ -15,9 +15,10 @@ SHOW_S = 30.0
 
 
 def index_of(since, group):
-    """Of "catalog=12,orders=34" the index of a group, as the protocol names it; -1: none."""
+    """Of "catalog=12@0123abcd,orders=34@0123abcd" the index of a group, as the protocol names it; -1:
+    none."""
     word = {"catalog": "catalog", "order": "orders"}[group]
-    return int(dict(part.split("=") for part in since.split(",")).get(word, -1))
+    return int(dict(part.split("=") for part in since.split(",")).get(word, "-1").split("@")[0])
 
 
 class Watch:

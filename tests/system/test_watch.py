@@ -3,6 +3,7 @@
 SPDX-License-Identifier: Apache-2.0
 """
 
+import json
 import re
 import signal
 import subprocess
@@ -121,7 +122,7 @@ def test_people_and_scripts_get_lines(cluster):
 
     (removed,), said = lines_of(1, "catalog", "--since", "0")
     assert re.fullmatch(r"\d\d:\d\d:\d\d  item 1 removed \(version \d+\)\n", removed), removed
-    hint = re.search(r"go on from here: pygmy watch catalog --since (\d+)$", said)
+    hint = re.search(r"go on from here: pygmy watch catalog --since (\d+)@[0-9a-f]{8}$", said)
     assert hint and int(hint[1]) >= int(re.search(r"version (\d+)", removed)[1])
     (order,), _ = lines_of(1, "orders", "--since", "orders=0")
     assert re.fullmatch(r"\S+  order 1 active 1 line USD 19\.99 \(version \d+\)\n", order), order
@@ -131,7 +132,7 @@ def test_people_and_scripts_get_lines(cluster):
                             "USD"]
     lines, said = lines_of(2, "--plain", "--since", "catalog=0,orders=0")
     assert sorted(cells(line)[3] for line in lines) == ["order", "removed"]
-    assert re.search(r"pygmy watch --since catalog=\d+,orders=\d+$", said), said
+    assert re.search(r"pygmy watch --since catalog=\d+@\w{8},orders=\d+@\w{8}$", said), said
 
 
 def cells(line):
@@ -202,6 +203,59 @@ def test_nothing_is_lost_between_two_watches(cluster, watch):
     for change in second.shown[:second.shown.index(middle) + 1]:
         before[change["group"]][change.get("number", change.get("id"))] = change
     assert states_of(first.rows, before, third.rows) == truth(cluster)
+
+
+def test_an_index_of_another_store_is_told(cluster, watch):
+    """It says so, and shows all that there is here; of this store it goes on from there."""
+    add(cluster, 1)
+    shown = watch(cluster, "--since", "catalog=0")
+    shown.wait(lambda: 1 in shown.rows["catalog"])
+    since = shown.end()
+    again = watch(cluster, "--since", since)
+    foreign = watch(cluster, "catalog", "--since", re.sub(r"@\w+", "@00000000", since).split(",")[0],
+                    groups=("catalog",))
+    foreign.wait(lambda: 1 in foreign.rows["catalog"])
+    add(cluster, 2)
+    again.wait(lambda: 2 in again.rows["catalog"])
+    assert 1 not in again.rows["catalog"] and not any("another" in line for line in again.heard())
+    assert sum("this is another store" in line for line in foreign.heard()) == 1
+    assert foreign.end().split("@")[1] == since.split(",")[0].split("@")[1]
+    again.end()
+
+
+def test_an_interrupt_ends_it_while_nobody_reads(cluster):
+    """A reader that stands still leaves it waiting to write: it ends all the same, says that not all
+    was written, and from where that can be had."""
+    rows = "".join(f"{i},Book {'x' * 180} {i},500,7\n" for i in range(1, 501))
+    with open(cluster.path("books.csv"), "w", encoding="utf-8") as file:
+        file.write("id,title,price_cents,stock\n" + rows)
+    do(cluster, "import", cluster.path("books.csv"))
+    command = [program("pygmy"), "--config", cluster.config, "watch", "catalog", "--json", "--since",
+               "0"]
+
+    def waits_to_write(process):
+        with open(f"/proc/{process.pid}/wchan", encoding="utf-8") as file:
+            return "pipe_write" in file.read()
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          env=cluster.env) as process:
+        wait_until(lambda: waits_to_write(process), 20)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 2
+        said, lines = process.stderr.read(), process.stdout.read().splitlines(keepends=True)
+    assert "standard output can't be written" in said
+    read = [json.loads(line) for line in lines if line.endswith("\n")]
+    assert 0 < len(read) < 500
+    since = re.search(r"watch catalog --since (\S+)$", said, re.MULTILINE)[1]
+    rest = Watch(cluster, "catalog", "--since", since, groups=("catalog",))
+    try:
+        rest.wait(lambda: 500 in rest.rows["catalog"])
+        rest.end()
+    finally:
+        if rest.process.poll() is None:
+            rest.process.kill()
+            rest.close()
+    assert {row["id"] for row in read} | set(rest.rows["catalog"]) == set(range(1, 501))
 
 
 def test_an_index_of_the_future_is_told(cluster):

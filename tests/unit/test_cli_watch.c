@@ -112,6 +112,14 @@ static void test_where_to_begin(void **state)
         {"0", 1, true, 0, PYGMY_NOW},
         {"catalog=12", 1, true, 12, PYGMY_NOW},
         {"catalog=12,orders=34", 2, true, 12, 34},
+        {"1234@0123abcd", 1, true, 1234, PYGMY_NOW},
+        {"catalog=12@0123abcd,orders=34@0123456789abcdef0123456789abcdef", 2, true, 12, 34},
+        {"1234@0123abc", 1, false, 0, 0},
+        {"1234@0123456789abcdef0123456789abcdef0", 1, false, 0, 0},
+        {"1234@0123ABCD", 1, false, 0, 0},
+        {"1234@", 1, false, 0, 0},
+        {"@0123abcd", 1, false, 0, 0},
+        {"12@0123abcd@0123abcd", 1, false, 0, 0},
         {"orders=34,catalog=12", 2, true, 12, 34},
         {"orders=34", 2, true, PYGMY_NOW, 34},
         {"12", 2, false, 0, 0},
@@ -127,11 +135,12 @@ static void test_where_to_begin(void **state)
         {"catalog,orders=1", 2, false, 0, 0},
         {"catalog=1,catalog=2", 2, false, 0, 0},
         {"catalog=1orders=2", 2, false, 0, 0},
-        {"catalog=00000000000000000000000000000000000000012", 2, false, 0, 0},
+        {"catalog=0000000000000000000000000000000000000000000000000000000000000012", 2, false, 0,
+         0},
     };
     (void)state;
     for (size_t i = 0; i < COUNT(texts); i++) {
-        struct since_group groups[] = {{"catalog", PYGMY_NOW}, {"orders", PYGMY_NOW}};
+        struct since_group groups[] = {{"catalog", PYGMY_NOW, ""}, {"orders", PYGMY_NOW, ""}};
         const bool good = read_since(texts[i].text, texts[i].count, groups);
         if (good != texts[i].good)
             fail_msg("\"%s\"", texts[i].text);
@@ -146,7 +155,7 @@ static void test_where_to_begin(void **state)
 static void test_where_to_resume(void **state)
 {
     char text[SINCE_TEXT_BYTES];
-    struct since_group groups[] = {{"catalog", INT64_MAX - 1}, {"orders", INT64_MAX - 1}};
+    struct since_group groups[] = {{"catalog", INT64_MAX - 1, ""}, {"orders", INT64_MAX - 1, ""}};
     (void)state;
     since_write(groups, 2, true, text);
     assert_string_equal(text, "catalog=9223372036854775806,orders=9223372036854775806");
@@ -159,6 +168,14 @@ static void test_where_to_resume(void **state)
     assert_string_equal(since_write(groups, 1, false, text), "7");
     groups[0].index = PYGMY_NOW;
     assert_string_equal(since_write(groups, 1, false, text), "");
+
+    struct since_group known[] = {{"catalog", INT64_MAX - 1, "0123456789abcdef"},
+                                  {"orders", INT64_MAX - 1, "fedcba9876543210"}};
+    assert_string_equal(since_write(known, 2, true, text), "catalog=9223372036854775806@01234567,"
+                                                           "orders=9223372036854775806@fedcba98");
+    known[0].index = known[1].index = PYGMY_NOW;
+    assert_true(read_since(text, 2, known));
+    assert_string_equal(known[1].cluster, "fedcba98");
 }
 
 int main(void)

@@ -110,7 +110,7 @@ static void expect_no_ask(struct position *self, int64_t now_ms)
 /* One that knows everything up to 10, having asked replica 0 of three. */
 static struct position *position_at_10(struct heard *heard)
 {
-    struct position *self = position_new("order", 10, 3, 0, &hearer, heard);
+    struct position *self = position_new("order", "", 10, 3, 0, &hearer, heard);
     expect_ask(self, 0, 0, 10);
     answer(self, 10, 10, NONE);
     expect(heard, "begun 10 ");
@@ -124,7 +124,7 @@ static struct position *position_at_10(struct heard *heard)
 static void test_from_now_on_begins_where_a_replica_is(void **state)
 {
     struct heard heard = {.text = ""};
-    struct position *self = position_new("order", POSITION_NOW, 3, 0, &hearer, &heard);
+    struct position *self = position_new("order", "", POSITION_NOW, 3, 0, &hearer, &heard);
     (void)state;
     expect_ask(self, 0, 0, POSITION_NOW);
     live(self, 18, 20, ROWS(19, 20));
@@ -231,7 +231,7 @@ static void test_an_answer_may_come_too_late(void **state)
 static void test_pages_are_asked_for_until_there_are_no_more(void **state)
 {
     struct heard heard = {.text = ""};
-    struct position *self = position_new("order", 0, 3, 0, &hearer, &heard);
+    struct position *self = position_new("order", "", 0, 3, 0, &hearer, &heard);
     (void)state;
     expect_ask(self, 0, 0, 0);
     answer_of(self, "c1", 0, 3, ROWS(1, 3), true);
@@ -275,7 +275,7 @@ static void test_replicas_take_turns(void **state)
 static void test_a_place_ahead_of_the_store_is_told(void **state)
 {
     struct heard heard = {.text = ""};
-    struct position *self = position_new("order", 50, 2, 0, &hearer, &heard);
+    struct position *self = position_new("order", "", 50, 2, 0, &hearer, &heard);
     (void)state;
     live(self, 20, 21, ROWS(21));
     expect_ask(self, 0, 0, 50);
@@ -293,7 +293,7 @@ static void test_a_place_ahead_of_the_store_is_told(void **state)
 static void test_a_place_ahead_of_those_that_answer_is_told(void **state)
 {
     struct heard heard = {.text = ""};
-    struct position *self = position_new("order", 50, 2, 0, &hearer, &heard);
+    struct position *self = position_new("order", "", 50, 2, 0, &hearer, &heard);
     (void)state;
     expect_ask(self, 0, 0, 50);
     answer(self, 50, 20, NONE);
@@ -328,6 +328,41 @@ static void test_another_cluster_is_begun_anew(void **state)
     position_destroy(&self);
 }
 
+/* Who goes on from an index of a cluster that is not the one which is met begins anew as well: by
+ * whatever word of it comes first. */
+static void test_an_index_of_another_cluster_is_no_place_to_begin(void **state)
+{
+    struct heard heard = {.text = ""};
+    struct position *self = position_new("order", "c2", 10, 1, 0, &hearer, &heard);
+    (void)state;
+    expect_ask(self, 0, 0, 10);
+    answer(self, 10, 10, NONE);
+    expect(&heard, "reset 0 ");
+    assert_string_equal(position_cluster(self), "c1");
+    expect_ask(self, 0, 0, 0);
+    answer(self, 0, 10, ROWS(3, 9));
+    expect(&heard, "begun 0 3@3 9@10 ");
+    position_destroy(&self);
+
+    self = position_new("order", "c2", 10, 1, 0, &hearer, &heard);
+    live(self, 0, 4, ROWS(3));
+    expect(&heard, "reset 0 begun 0 3@4 ");
+    position_destroy(&self);
+}
+
+/* Of the cluster's uuid the beginning is enough. */
+static void test_an_index_of_this_cluster_is_gone_on_from(void **state)
+{
+    struct heard heard = {.text = ""};
+    struct position *self = position_new("order", "c", 10, 1, 0, &hearer, &heard);
+    (void)state;
+    assert_string_equal(position_cluster(self), "");
+    live(self, 10, 11, ROWS(11));
+    expect(&heard, "begun 10 11@11 ");
+    assert_string_equal(position_cluster(self), "c1");
+    position_destroy(&self);
+}
+
 /* The answer to a question of before is of no use to it, and does no harm. */
 static void test_an_answer_of_before_another_cluster_does_no_harm(void **state)
 {
@@ -350,7 +385,7 @@ static void test_an_answer_of_before_another_cluster_does_no_harm(void **state)
 static void test_another_cluster_may_answer(void **state)
 {
     struct heard heard = {.text = ""};
-    struct position *self = position_new("order", 10, 1, 0, &hearer, &heard);
+    struct position *self = position_new("order", "", 10, 1, 0, &hearer, &heard);
     (void)state;
     live(self, 12, 12, NONE);
     expect_ask(self, 0, 0, 10);
@@ -427,7 +462,7 @@ static void test_other_messages_are_refused(void **state)
          "\"changes\":[{\"version\":3},{\"version\":2}]}"),
     };
     struct heard heard = {.text = ""};
-    struct position *self = position_new("order", POSITION_NOW, 1, 0, &hearer, &heard);
+    struct position *self = position_new("order", "", POSITION_NOW, 1, 0, &hearer, &heard);
     (void)state;
     for (size_t i = 0; i < COUNT(texts); i++) {
         json_t *message = json_loads(texts[i], 0, NULL);
@@ -665,7 +700,7 @@ static void model_run(uint64_t seed)
     self->random = seed;
     const int64_t since = seed % 3 == 0 ? POSITION_NOW : (int64_t)(seed % 40);
     self->began = since;
-    self->position = position_new("order", since, MODEL_REPLICAS, 0, &model_owner, self);
+    self->position = position_new("order", "", since, MODEL_REPLICAS, 0, &model_owner, self);
     while (self->last < 40)
         model_append(self);
     for (int i = 0; i < 2000; i++)
@@ -707,6 +742,8 @@ int main(void)
         cmocka_unit_test(test_a_place_ahead_of_the_store_is_told),
         cmocka_unit_test(test_a_place_ahead_of_those_that_answer_is_told),
         cmocka_unit_test(test_another_cluster_is_begun_anew),
+        cmocka_unit_test(test_an_index_of_another_cluster_is_no_place_to_begin),
+        cmocka_unit_test(test_an_index_of_this_cluster_is_gone_on_from),
         cmocka_unit_test(test_an_answer_of_before_another_cluster_does_no_harm),
         cmocka_unit_test(test_another_cluster_may_answer),
         cmocka_unit_test(test_silence_and_its_end_are_told_once),
