@@ -207,6 +207,22 @@ def test_a_reseed_that_was_killed_is_run_again(store, between, steps, least):
     assert_all_equal(store)
 
 
+def test_a_reseed_that_was_killed_while_it_waits_is_run_again(store):
+    """For a newcomer that stands still: it is removed like any other, whatever it has come to."""
+    name = followers_of(store, "order")[0]
+    with subprocess.Popen(store.command("reseed", name), env=store.env, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, text=True) as first:
+        told = next(line for line in first.stdout if "begins anew" in line)
+        wait_until(lambda: os.path.exists(store.path("joined")), what=f"{name} has a directory")
+        os.kill(int(told.rpartition("pid ")[2]), signal.SIGSTOP)
+        wait_until(lambda: members_of(store, "order").get(name, {}).get("id") == 4)
+        first.kill()
+        first.stdout.read()  # which ends when its child has ended as well
+    assert "begins anew as id 5" in store.do("reseed", name).stdout
+    assert members_of(store, "order")[name]["role"] == "voter"
+    assert_all_equal(store)
+
+
 def test_a_damaged_one_is_reseeded(store):
     name = leader_of(store, "catalog")
     with Customers(store) as customers:
