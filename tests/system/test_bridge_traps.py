@@ -373,7 +373,7 @@ def listens(bridge):
     try:
         bridge.connect().close()
         return True
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # reset: closed while we were in its queue
         return False
 
 
