@@ -20,6 +20,7 @@
 #include "broker/bus/err.h"
 #include "broker/bus/limits.h"
 #include "broker/bus/options.h"
+#include "broker/bus/signals.h"
 #include "services/replica/membership.h"
 #include "services/replica/node_internal.h"
 
@@ -270,7 +271,7 @@ int node_main(const struct node_service *service, int argc, char **argv)
     };
     struct options *options = NULL;
     struct config *config = NULL;
-    struct node node = {.service = service, .signal_fd = node_stop_take_signals()};
+    struct node node = {.service = service, .signal_fd = signals_take()};
     char *secret = NULL;
 
     umask(077); /* what a replica writes is nobody else's to read */

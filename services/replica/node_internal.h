@@ -94,8 +94,6 @@ void node_ports_unreadable(struct node *self);
 /* Leadership came or went (replica_options). */
 void node_on_lead(void *arg, bool leader, replica_term term);
 
-/* Take SIGTERM and SIGINT from all threads, before there are any. Returns their descriptor. */
-int node_stop_take_signals(void);
 /* A signal came: the first one stops the node, the second one ends the loop. */
 int node_on_signal(zloop_t *loop, zmq_pollitem_t *item, void *arg);
 /* Looks whether a stage of stopping has ended. */

@@ -8,13 +8,11 @@
  *
  * Brokers keep the writes that come meanwhile for the next leader.
  *
- * Signals come through a descriptor (signalfd), blocked in every thread: the loop is the only
- * place that learns of them, and czmq's own handler, which would end all loops of the process at
- * once, is off.
+ * Signals come by a descriptor (broker/bus/signals.h): the loop is the only place that learns of
+ * them.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
-#include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -138,19 +136,4 @@ int node_on_signal(zloop_t *loop, zmq_pollitem_t *item, void *arg)
     node_stop_finish(self);
     alarm_set(self->stop, 0);
     return 0;
-}
-
-int node_stop_take_signals(void)
-{
-    sigset_t set;
-
-    signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more is no reason to die */
-    zsys_handler_set(NULL);
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    assert(fd >= 0);
-    return fd;
 }
