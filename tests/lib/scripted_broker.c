@@ -280,31 +280,40 @@ struct scripted_run {
     scripted_condition_fn *condition; /* NULL: never */
     void *arg;
     int64_t end_ms;
+    int64_t looked_ms; /* last */
+    int64_t awake_ms;
     bool met;
 };
 
 static int scripted_look(zloop_t *loop, int timer, void *arg)
 {
     struct scripted_run *run = arg;
+    int64_t now_ms = clock_ms();
+    int64_t elapsed_ms = now_ms - run->looked_ms;
 
     (void)loop;
     (void)timer;
+    run->looked_ms = now_ms;
+    run->awake_ms += elapsed_ms < 2 ? elapsed_ms : 2;
     run->met = run->condition != NULL && run->condition(run->arg);
-    return run->met || clock_ms() >= run->end_ms ? -1 : 0;
+    return run->met || now_ms >= run->end_ms ? -1 : 0;
 }
 
 static void scripted_run(zloop_t *loop, struct scripted_run *run)
 {
     int timer = zloop_timer(loop, 1, 0, scripted_look, run);
+    run->looked_ms = clock_ms();
     zloop_start(loop);
     zloop_timer_end(loop, timer);
 }
 
-void scripted_run_until(zloop_t *loop, scripted_condition_fn *condition, void *arg)
+int64_t scripted_run_until(zloop_t *loop, scripted_condition_fn *condition, void *arg)
 {
-    struct scripted_run run = {condition, arg, clock_ms() + SCRIPTED_RUN_MS_MAX, false};
+    struct scripted_run run = {
+        .condition = condition, .arg = arg, .end_ms = clock_ms() + SCRIPTED_RUN_MS_MAX};
     scripted_run(loop, &run);
     assert_true(run.met);
+    return run.awake_ms;
 }
 
 void scripted_hold_up(int64_t duration_ms)
@@ -316,7 +325,7 @@ void scripted_hold_up(int64_t duration_ms)
 
 void scripted_run_for(zloop_t *loop, int64_t duration_ms)
 {
-    struct scripted_run run = {NULL, NULL, clock_ms() + duration_ms, false};
+    struct scripted_run run = {.end_ms = clock_ms() + duration_ms};
     scripted_run(loop, &run);
 }
 
@@ -332,8 +341,8 @@ static bool scripted_has_come(void *arg)
     return scripted_broker_count(awaited->broker, awaited->command) >= awaited->count;
 }
 
-void scripted_broker_await(struct scripted_broker *self, uint8_t command, size_t count)
+int64_t scripted_broker_await(struct scripted_broker *self, uint8_t command, size_t count)
 {
     struct scripted_awaited awaited = {self, command, count};
-    scripted_run_until(self->loop, scripted_has_come, &awaited);
+    return scripted_run_until(self->loop, scripted_has_come, &awaited);
 }

@@ -15,6 +15,9 @@
 #include "broker/bus/limits.h"
 #include "tests/lib/scripted_broker.h"
 
+/* Of a request whose deadline does not matter: not even to a busy machine. */
+#define BUDGET_MS 30000
+
 /* What became of a request. */
 struct outcome {
     size_t call_count;
@@ -378,8 +381,7 @@ static void test_a_refusal_after_a_lost_attempt_is_not_definite(void **state)
     assert_int_equal(definite.code, ERR_OUT_OF_STOCK);
 }
 
-/* A broker that dies is noticed by the end of its connection, long before its silence could be.
- * The machine may be busy with other things once, but not each time. */
+/* A broker that dies is noticed by the end of its connection, long before its silence could be. */
 static void test_the_end_of_the_connection_is_noticed_at_once(void **state)
 {
     struct fixture *fixture = *state;
@@ -387,10 +389,8 @@ static void test_the_end_of_the_connection_is_noticed_at_once(void **state)
 
     for (size_t life = 0; life < 5; life++) {
         scripted_run_until(fixture->loop, is_connected, fixture->client);
-        int64_t start_ms = clock_ms();
         scripted_broker_stop(fixture->broker);
-        scripted_run_until(fixture->loop, is_not_connected, fixture->client);
-        int64_t taken_ms = clock_ms() - start_ms;
+        int64_t taken_ms = scripted_run_until(fixture->loop, is_not_connected, fixture->client);
         shortest_ms = taken_ms < shortest_ms ? taken_ms : shortest_ms;
         scripted_broker_start(fixture->broker);
     }
@@ -458,36 +458,51 @@ static void test_a_disconnect_is_followed_by_a_new_connection(void **state)
     assert_int_equal(outcome.code, OK);
 }
 
+struct departure {
+    struct fixture *fixture;
+    struct outcome zero, one, two;
+};
+
+/* With the answer the client knows of the drain. */
+static void departure_take(void *arg, int code, const uint8_t *body, size_t size)
+{
+    struct departure *self = arg;
+
+    outcome_take(&self->zero, code, body, size);
+    assert_int_equal(request(self->fixture, &self->two, "two", BUDGET_MS), 0);
+}
+
 /* A broker that drains answers what it has; what comes after goes to the next of the list. */
 static void test_a_draining_broker_is_left_for_the_next(void **state)
 {
     struct fixture *fixture = *state;
+    struct scripted_broker *first = fixture->broker;
     struct scripted_broker *second = scripted_broker_new(fixture->loop, 'C');
-    const char *endpoints[] = {fixture->broker->endpoint, second->endpoint};
-    struct outcome zero = {0}, one = {0}, two = {0};
+    const char *endpoints[] = {first->endpoint, second->endpoint};
+    struct departure calls = {.fixture = fixture, .zero.inside = &fixture->inside};
 
     bus_client_destroy(&fixture->client);
     fixture->client = a_client(fixture, endpoints, 2, 0);
-    struct scripted_record *record = arrived_request(fixture, &zero, "zero", 5000, 0);
-    arrived_request(fixture, &one, "one", 5000, 1);
-    /* In one message: with the answer the client knows of the drain. */
+    assert_int_equal(bus_client_request(fixture->client, "catalog", "zero", 4, BUDGET_MS,
+                                        departure_take, &calls),
+                     0);
+    scripted_broker_await(first, PACK_REQUEST, 1);
+    struct scripted_record *zero = scripted_broker_nth(first, PACK_REQUEST, 0);
+    struct scripted_record *one = arrived_request(fixture, &calls.one, "one", BUDGET_MS, 1);
     struct pack_record away[] = {
         {.command = PACK_GOING_AWAY},
-        {.command = PACK_REPLY, .correlation = record->correlation},
+        {.command = PACK_REPLY, .correlation = zero->correlation},
     };
-    scripted_broker_send(fixture->broker, record->peer, away, 2);
-    scripted_run_until(fixture->loop, outcome_known, &zero);
-    assert_int_equal(request(fixture, &two, "two", 5000), 0);
-    scripted_run_for(fixture->loop, LINK_TICK_MS);
-    scripted_broker_reply(fixture->broker, scripted_broker_nth(fixture->broker, PACK_REQUEST, 1),
-                          OK, "answered");
-    scripted_run_until(fixture->loop, outcome_known, &one);
-    assert_string_equal(one.body, "answered");
+    scripted_broker_send(first, zero->peer, away, 2);
+    scripted_broker_reply(first, one, OK, "answered");
+    scripted_run_until(fixture->loop, outcome_known, &calls.one);
+    assert_string_equal(calls.one.body, "answered");
+    assert_int_equal(calls.zero.call_count, 1);
     scripted_broker_await(second, PACK_REQUEST, 1);
     scripted_broker_reply(second, scripted_broker_nth(second, PACK_REQUEST, 0), OK, "second");
-    scripted_run_until(fixture->loop, outcome_known, &two);
-    assert_string_equal(two.body, "second");
-    assert_int_equal(scripted_broker_count(fixture->broker, PACK_REQUEST), 2);
+    scripted_run_until(fixture->loop, outcome_known, &calls.two);
+    assert_string_equal(calls.two.body, "second");
+    assert_int_equal(scripted_broker_count(first, PACK_REQUEST), 2);
     bus_client_destroy(&fixture->client);
     scripted_broker_destroy(&second);
 }
@@ -498,16 +513,15 @@ static void test_a_draining_broker_is_not_waited_for_for_ever(void **state)
     struct fixture *fixture = *state;
     struct outcome outcome = {0};
 
-    struct scripted_record *record = arrived_request(fixture, &outcome, "x", 5000, 0);
+    struct scripted_record *record = arrived_request(fixture, &outcome, "x", BUDGET_MS, 0);
     scripted_broker_command(fixture->broker, record->peer, PACK_GOING_AWAY);
     scripted_broker_await(fixture->broker, PACK_REQUEST, 2);
     record = scripted_broker_nth(fixture->broker, PACK_REQUEST, 1);
     assert_int_equal(record->attempt, 2);
-    assert_true(record->number <= 5000 - CLIENT_LEAVE_MS);
+    assert_true(record->number <= BUDGET_MS - CLIENT_LEAVE_MS);
 }
 
-/* With several brokers, dead ones cost no pause. The machine may be busy with other things once, but
- * not each time. */
+/* With several brokers, dead ones cost no pause. */
 static void test_the_next_broker_is_tried_at_once(void **state)
 {
     enum { DEAD_COUNT = 20, ROUNDS = 5 };
@@ -524,10 +538,8 @@ static void test_the_next_broker_is_tried_at_once(void **state)
     for (size_t round = 1; round <= ROUNDS; round++) {
         struct outcome outcome = {0};
         fixture->client = a_client(fixture, endpoints, DEAD_COUNT + 1, 0);
-        int64_t start_ms = clock_ms();
-        assert_int_equal(request(fixture, &outcome, "x", 5000), 0);
-        scripted_broker_await(alive, PACK_REQUEST, round);
-        int64_t taken_ms = clock_ms() - start_ms;
+        assert_int_equal(request(fixture, &outcome, "x", BUDGET_MS), 0);
+        int64_t taken_ms = scripted_broker_await(alive, PACK_REQUEST, round);
         shortest_ms = taken_ms < shortest_ms ? taken_ms : shortest_ms;
         bus_client_destroy(&fixture->client);
     }
