@@ -505,6 +505,9 @@
  * common. */
 #define DIGEST_EVERY     1024
 #define DIGEST_MARKS_MAX 64
+/* Processes of a member that have ended, whose late messages are known for what they are: a message does
+ * not stay on its way while its member is started again so often. */
+#define DIGEST_STARTS_MAX 8
 /* A replica says its newest mark again after this: the message may have been lost, and who was away
  * may be there by now. */
 #define DIGEST_REPEAT_MS 1000

@@ -59,10 +59,19 @@ static struct digest_voice *digest_vote_voice(struct digest_vote *self, uint64_t
     return voice;
 }
 
+static bool digest_voice_is_past(const struct digest_voice *self, uint64_t start_id)
+{
+    for (size_t i = 0; i < DIGEST_STARTS_MAX; i++)
+        if (self->past[i] == start_id)
+            return true;
+    return false;
+}
+
 /* A process begins to speak: the one before it has ended, and its tables with it. */
 static void digest_voice_begin(struct digest_voice *self, const struct digest_said *said)
 {
-    self->past_start_id = self->start_id;
+    memmove(self->past + 1, self->past, (DIGEST_STARTS_MAX - 1) * sizeof self->past[0]);
+    self->past[0] = self->start_id;
     self->start_id = said->start_id;
     self->marks.count = 0;
 }
@@ -74,7 +83,7 @@ void digest_vote_hear(struct digest_vote *self, const struct digest_said *said,
         !digest_marks_at(said->index))
         return;
     struct digest_voice *voice = digest_vote_voice(self, said->from, membership);
-    if (said->start_id == voice->past_start_id)
+    if (digest_voice_is_past(voice, said->start_id))
         return;
     if (said->start_id != voice->start_id)
         digest_voice_begin(voice, said);

@@ -6,8 +6,8 @@
  * Where no majority holds the same, nobody knows who is right, and nobody stops.
  *
  * Compared is only what can be: digests of the same index, in the same format. A digest is of the
- * process that says it: one that was started again has made its tables anew, and what the process before
- * it has said counts no more, also when it comes late. Learners are compared, but do not count.
+ * process that says it: one that was started again has made its tables anew, and what those before
+ * it have said counts no more, also when it comes late. Learners are compared, but do not count.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_REPLICA_DIGEST_VOTE_H
@@ -23,9 +23,9 @@
 /* What a member has said. */
 struct digest_voice {
     uint64_t id;
-    uint64_t start_id;      /* of its process */
-    uint64_t past_start_id; /* of the one before it; 0: not known */
-    bool foreign;           /* its digests are of another format */
+    uint64_t start_id;                /* of its process */
+    uint64_t past[DIGEST_STARTS_MAX]; /* those before it, the last one first; 0: none */
+    bool foreign;                     /* its digests are of another format */
     struct digest_marks marks;
 };
 

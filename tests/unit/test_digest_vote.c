@@ -212,6 +212,26 @@ static void test_an_old_start_says_nothing(void **state)
     assert_int_equal(judge(&self, &membership).outcome, DIGEST_AGREED);
 }
 
+/* Nor does what any of the processes before it has said: whose message comes late is not a new one. It
+ * would have made a majority for the wrong tables here, and the member's true voice would not be heard. */
+static void test_an_older_start_says_nothing_either(void **state)
+{
+    struct membership membership = members(3, 3);
+    struct digest_vote self;
+
+    (void)state;
+    digest_vote_init(&self, OWN, FORMAT);
+    digest_vote_note(&self, AT, 5);
+    hear(&self, &membership, 3, 100, AT, 6);
+    for (uint64_t start_id = 100; start_id <= 100 + DIGEST_STARTS_MAX; start_id++)
+        hear(&self, &membership, 2, start_id, AT + DIGEST_EVERY, 8);
+    for (uint64_t start_id = 100; start_id < 100 + DIGEST_STARTS_MAX; start_id++)
+        hear(&self, &membership, 2, start_id, AT, 6);
+    assert_int_equal(judge(&self, &membership).outcome, DIGEST_OPEN);
+    hear(&self, &membership, 2, 100 + DIGEST_STARTS_MAX, AT, 5);
+    assert_int_equal(judge(&self, &membership).outcome, DIGEST_AGREED);
+}
+
 /* Twice the same of one member is one; it can't take back what it has said of an index. */
 static void test_a_member_counts_once(void **state)
 {
@@ -321,6 +341,7 @@ int main(void)
         cmocka_unit_test(test_other_indexes_say_nothing),
         cmocka_unit_test(test_other_formats_say_nothing),
         cmocka_unit_test(test_an_old_start_says_nothing),
+        cmocka_unit_test(test_an_older_start_says_nothing_either),
         cmocka_unit_test(test_a_member_counts_once),
         cmocka_unit_test(test_only_members_count),
         cmocka_unit_test(test_tables_that_were_replaced_are_not_judged),
