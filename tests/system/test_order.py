@@ -9,7 +9,7 @@ from cluster import wait_until
 from replicas import Reader, leader_row, replicas_of
 from shop import assert_conserved, at_once, bus_endpoint
 
-OK, TIMEOUT, INVALID, NOT_FOUND, OUT_OF_STOCK = 0, 9, 200, 201, 202
+OK, WORKER_LOST, TIMEOUT, INVALID, NOT_FOUND, OUT_OF_STOCK = 0, 4, 9, 200, 201, 202
 KEY_REUSED, KEY_MISSING, WRONG_STATE = 203, 204, 206
 HOUR_MS = 3600 * 1000
 LATE_S = 10.0
@@ -25,7 +25,12 @@ class Store:
         self.stamp = self.client.log_time()
 
     def read(self, op, **members):
-        return self.client.call("order", {"op": op, **members})
+        """The broker gives a process up that does not get to run for half a second, and what it was
+        asked is unknown when that happens three times: a read is then asked once more."""
+        def attempt():
+            answer = self.client.call("order", {"op": op, **members})
+            return answer if answer[0] != WORKER_LOST else None
+        return wait_until(attempt, 60, f"an answer to {op} {members}")
 
     def write(self, op, timeout=10.0, **members):
         """One attempt, with the store's stamp unless it is given. Whoever works on it has @timeout,
