@@ -54,7 +54,7 @@ class Client:
     """A client of the extension: one request after the other, or several at once.
 
     Each call is one attempt: nothing is sent again by itself. It says no HELLO, and so it may be
-    silent as long as it likes: its answers are not dropped because a busy machine keeps us waiting."""
+    silent as long as it likes: no answer is dropped because a busy machine keeps us waiting."""
 
     def __init__(self, endpoint, context=None):
         self.socket = (context or zmq.Context.instance()).socket(zmq.DEALER)

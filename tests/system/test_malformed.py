@@ -107,9 +107,9 @@ class Bystander:
 class Asker:
     """A client of ours with many requests under way, that wants an answer to each.
 
-    On a busy machine a process may not get to run for half a second: then it is given up, and what it
-    had in hand may become unknown. So that is asked again, some times: what is unknown each time is
-    so because of the request."""
+    On a busy machine a process may not get to run for half a second: then it is given up, and what
+    it had in hand may become unknown. So that is asked again, some times: what is unknown each time
+    is so because of the request."""
 
     def __init__(self, store):
         self.client = bus.Client(shop.bus_endpoint(store))
