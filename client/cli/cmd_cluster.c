@@ -193,11 +193,11 @@ static void cluster_show(const struct cli *cli, json_t *groups)
 static int cluster_list(struct cluster *self)
 {
     const char *only = cli_operand(self->cli, 1);
-    json_t *groups = json_array();
     int status = EXIT_DONE;
 
     if (only != NULL && !cluster_is_group(only))
         return cli_usage(self->cli, "\"%s\" is none of catalog, order", only);
+    json_t *groups = json_array();
     for (size_t i = 0; i < CLUSTER_KINDS && status != EXIT_INTERRUPTED; i++) {
         const char *group = config_kind_name(cluster_kinds[i]);
         json_t *answer;
