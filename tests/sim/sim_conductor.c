@@ -358,7 +358,7 @@ static void call_catalog(struct sim_conductor *self, enum catalog_call what, uin
                                           catalog_done};
 
     json_object_set_new(request, "op", json_string(names[what]));
-    sim_bus_call(parts->bus, &caller, parts->catalog, what != CATALOG_SCAN, SAGA_CALL_MS, request,
+    sim_bus_call(parts->bus, &caller, parts->catalog, true, SAGA_CALL_MS, request,
                  sim_catalog_serve);
 }
 
