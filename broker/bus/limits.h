@@ -627,5 +627,18 @@
 #define LEASE_BACKOFF_MS_MAX 60000
 /* Fills of one cache under way; what comes above it is read, and not stored. */
 #define LEASE_FILLS_MAX 1024
+/* Messages of the feed that a cache keeps while its SYNC is under way: what the busiest leader says in
+ * ten round trips. Above it the SYNC is given up for another one. */
+#define LEASE_KEPT_MAX 256
+/* Asks of one cache under way: an acknowledgement need not wait for the answer to the one before it, and
+ * a cache that is told much acknowledges several messages at once. */
+#define LEASE_ASKS_MAX 8
+/* When a cache asks again that got no answer, and how long one counts as under way: some round trips.
+ * Doubled with each try, up to LEASE_BACKOFF_MS. */
+#define LEASE_ANSWER_MS 100
+/* The same for the opening of a session, which is an entry in the log: a fail-over fits. */
+#define LEASE_OPEN_MS 1000
+/* A cache that heard nothing of the feed for so long begins anew: 25 beats, and half a lease. */
+#define LEASE_FEED_MS 500
 
 #endif

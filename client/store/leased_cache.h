@@ -19,7 +19,8 @@
  *   C3  messages of the feed are applied in order, in their term, without a gap, each once; an
  *       acknowledgement is never ahead of what was applied.
  *   C4  an entry is stored only by a fill of this epoch that is not poisoned, of a key that is not pending.
- *   C5  entries and bytes are bounded; what was not used longest goes first. Fills are bounded too.
+ *   C5  entries and bytes are bounded; what was not used longest goes first. Fills are bounded too, and
+ *       so are pending keys and what is kept of the feed during a SYNC: at those bounds it begins anew.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_STORE_LEASED_CACHE_H
@@ -33,8 +34,9 @@ struct leased_cache;
 
 struct leased_cache_options {
     size_t entries_max;
-    size_t bytes_max; /* keys and values */
-    int64_t (*now_ms)(void *arg);
+    size_t bytes_max;             /* keys and values */
+    uint64_t hash_seed;           /* a secret: whoever asks chooses keys */
+    int64_t (*now_ms)(void *arg); /* above 0; it calls nothing here but leased_cache_count() */
     void *arg;
 };
 
@@ -65,8 +67,8 @@ enum leased_miss {
  * @watermark  a log index; 0: any */
 enum leased_miss leased_cache_miss(struct leased_cache *self, const char *key, uint64_t *token,
                                    uint64_t *watermark);
-/* The fill's answer has come: it is stored if it may be. NULL: it failed. Whoever joined may have the
- * answer in any case: it was fresh when they joined. */
+/* The fill's answer has come, once for each LEASED_FILL: it is stored if it may be. NULL: it failed.
+ * Whoever joined may have the answer in any case: it was fresh when they joined. */
 void leased_cache_fill(struct leased_cache *self, uint64_t token, const struct leased_value *value);
 
 /* Let go, as an operator asks: of one key, or (NULL) of all of them. The lease stays. Running fills are
@@ -84,7 +86,8 @@ struct leased_message {
     uint64_t seq;
     const char *const *keys;
     size_t count;
-    bool all;       /* every key */
+    /* Every key, whatever is named. RELEASE of all undoes that, and lifts nothing that was named. */
+    bool all;
     uint64_t index; /* RELEASE */
 };
 
@@ -105,8 +108,13 @@ struct leased_ask {
     uint64_t acked; /* RENEW */
 };
 
-/* What to send now, if anything. Until it has been asked, and from when it is due on:
- * leased_cache_deadline_ms(); so also after every message. */
+/* What to send now, if anything; @now_ms is read before it is sent. To be called until there is nothing
+ * more, after every message and answer, and when leased_cache_deadline_ms() has come.
+ *
+ * Each ask has a number of its own, and each SYNC an epoch of its own, which are not used again by this
+ * cache, in whatever session. A lease is renewed when a third of it is over; what gets no answer, or is
+ * refused, is asked again after a pause that doubles up to LEASE_BACKOFF_MS. An acknowledgement is sent at
+ * once; while LEASE_ASKS_MAX asks are under way it waits. */
 bool leased_cache_ask(struct leased_cache *self, int64_t now_ms, struct leased_ask *ask);
 int64_t leased_cache_deadline_ms(const struct leased_cache *self);
 
@@ -126,10 +134,12 @@ void leased_cache_refused(struct leased_cache *self, uint64_t ask, int code, int
 
 struct leased_counts {
     size_t entries, bytes, pending, fills; /* now */
+    bool all_pending, synced;
     uint64_t session, term, epoch, watermark;
     int64_t lease_left_ms; /* 0: none */
-    uint64_t hits, misses, joins, passes, stored, discarded, evicted, invalidated, flushes,
-        renewals;
+    uint64_t found;        /* by leased_cache_get(): `hits` of them could be served */
+    uint64_t misses;       /* `joins` and `passes` are among them, the others are fills */
+    uint64_t hits, joins, passes, stored, discarded, evicted, invalidated, flushes, renewals;
 };
 void leased_cache_count(const struct leased_cache *self, struct leased_counts *counts);
 
