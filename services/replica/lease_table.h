@@ -50,7 +50,7 @@ enum lease_action_type {
     LEASE_RELEASE,    /* publish: seq, keys, index */
     LEASE_BEAT,       /* publish: seq, the last one given out */
     LEASE_SYNCED,  /* answer @ticket: session, epoch, ask, seq, keys (approving or pending), index
-                       * (the commit index), remaining_ms (0: no lease yet) */
+                       * (the commit index), remaining_ms */
     LEASE_GRANT,   /* answer @ticket: session, epoch, ask, remaining_ms */
     LEASE_REFUSE,  /* answer @ticket, of an ask or a write, with @code; of a write it means that
                        * nothing was proposed */
@@ -62,9 +62,9 @@ enum lease_action_type {
 /* What is to be done. Everything in it belongs to it. */
 struct lease_action {
     enum lease_action_type type;
-    uint64_t ticket;
+    uint64_t ticket; /* whoever asks or writes gives one, never used twice */
     uint64_t session;
-    replica_term term;
+    replica_term term; /* also of a REFUSE: a cache that has another one learns of it */
     uint64_t seq;
     uint64_t epoch;
     uint64_t ask;
@@ -84,19 +84,23 @@ void lease_action_destroy(struct lease_action **self_p);
 
 /* ---- Leadership ------------------------------------------------------------------------------ */
 
-/* This replica leads in @term and has applied its barrier. @sessions are those in the log at that
- * point; it became leader at @since_ms, which is before the barrier. */
+/* This replica leads in @term, which is higher than before, and has applied its barrier, which
+ * lease_table_commit() was told (asserted). @sessions are those in the log at that point; it became leader
+ * at @since_ms, which is before the barrier. */
 void lease_table_lead(struct lease_table *self, replica_term term, const uint64_t *sessions,
                       size_t count, int64_t since_ms, int64_t now_ms);
-/* It leads no more: whoever waits is refused (ERR_NOT_LEADER). */
+/* It leads no more: whoever waits is refused (ERR_NOT_LEADER), as is who could be proposed and was not
+ * yet: actions that have no effect any more are taken out of the queue. */
 void lease_table_retire(struct lease_table *self);
 
-/* A session was opened or closed by an entry that is applied now. */
+/* A session was opened or closed by an entry that is applied now. One above LEASE_SESSIONS_MAX is closed
+ * again, and is none here. Only LEASE_CLOSE may be what closes one: a leader that did not know it any more
+ * would not wait for its lease. */
 void lease_table_opened(struct lease_table *self, uint64_t session, int64_t now_ms);
 void lease_table_closed(struct lease_table *self, uint64_t session, int64_t now_ms);
 
 /* A majority has confirmed in this term a round that began at or after @begun_ms (the leader's
- * clock, read before the round was sent). */
+ * clock, read before the round was sent). Rounds that were not asked for are welcome. */
 void lease_table_confirmed(struct lease_table *self, int64_t begun_ms, int64_t now_ms);
 /* What SYNCED and RELEASE tell: it never falls. */
 void lease_table_commit(struct lease_table *self, replica_index commit_index);
@@ -125,7 +129,8 @@ struct lease_ask {
     uint64_t acked; /* RENEW: the last message of the feed that it has dealt with */
 };
 
-/* Answered by SYNCED, GRANT, or REFUSE:
+/* Answered by SYNCED, GRANT, or REFUSE, when a round that is young enough is confirmed. Until then an ask
+ * waits, one of each session; a newer one has it refused. What it acknowledges counts at once.
  *   ERR_NOT_LEADER   this replica does not lead
  *   ERR_NOT_FOUND    there is no such session: open another one
  *   ERR_MISMATCH     another term, an epoch that was seen, or a session that must sync first
