@@ -22,8 +22,9 @@ static const char usage[] =
     "  --mutations          put in each fault and say which seed or case finds it\n"
     "  --trace              every step of the one run, on stdout\n"
     "  --jobs N             processes (2)\n"
-    "  --machine NAME       of a group: toy, or catalog with all its tables; or store: both groups "
-    "(toy)\n"
+    "  --machine NAME       of a group: toy, or catalog with all its tables; store: both groups, "
+    "or "
+    "lease: leased caches (toy)\n"
     "what the seed decides, unless it is said:\n"
     "  --servers 3|5  --timeouts ELECTION/HEARTBEAT  --heal all|majority  --pre-vote on|off\n"
     "  --membership on|off  --mutation NAME\n";
@@ -86,6 +87,18 @@ static void print_counts(const struct sim_counts *c, double seconds)
         {"calls on the bus", c->calls},
         {"lost there", c->calls_lost},
         {"doubled there", c->calls_doubled},
+        {"reads from memory", c->hits},
+        {"fills", c->fills},
+        {"joined", c->joins},
+        {"stored", c->stored},
+        {"reads past the cache", c->passes},
+        {"without an answer", c->unread},
+        {"caches flushed", c->flushes},
+        {"sessions opened", c->sessions},
+        {"keys approved", c->approvals},
+        {"pending already", c->spared},
+        {"sessions lapsed", c->lapses},
+        {"writes refused", c->refused_writes},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
@@ -178,17 +191,27 @@ static bool look_for(const struct sim_batch *batch, enum sim_mutation mutation)
     return found;
 }
 
+/* Whether a fault is of the kind of world that is asked for. */
+static bool is_for(enum sim_mutation mutation, const struct sim_options *options)
+{
+    if (mutation >= MUTATION_LEASE_FIRST)
+        return options->lease;
+    if (mutation >= MUTATION_STORE_FIRST)
+        return options->store;
+    if (mutation == MUTATION_APPLY_TWICE && options->store)
+        return true;
+    if (mutation == MUTATION_READ_ROUND && options->lease)
+        return true;
+    return !options->store && !options->lease;
+}
+
 static int run_mutations(const struct sim_batch *batch)
 {
     const enum sim_mutation only = batch->options.mutation;
     int missed = 0;
 
     for (int i = MUTATION_NONE + 1; i < MUTATION_COUNT; i++) {
-        const bool of_store = i >= MUTATION_STORE_FIRST;
-
-        if (only != MUTATION_NONE ? (int)only != i
-                                  : of_store != batch->options.store &&
-                                        !(i == MUTATION_APPLY_TWICE && batch->options.store))
+        if (only != MUTATION_NONE ? (int)only != i : !is_for((enum sim_mutation)i, &batch->options))
             continue;
         if (i == MUTATION_VOTE_RESULT && only != MUTATION_VOTE_RESULT)
             printf("%-16s %s\n", sim_mutation_name(MUTATION_VOTE_RESULT), only_sanitizers);
@@ -278,7 +301,9 @@ static bool take_option(struct command *command, int option, const char *value)
     case MACHINE:
         options->use = strcmp(value, "catalog") == 0 ? &sim_use_catalog : &sim_use_toy;
         options->store = strcmp(value, "store") == 0;
-        return options->store || options->use == &sim_use_catalog || strcmp(value, "toy") == 0;
+        options->lease = strcmp(value, "lease") == 0;
+        return options->store || options->lease || options->use == &sim_use_catalog ||
+               strcmp(value, "toy") == 0;
     default: return false;
     }
 }

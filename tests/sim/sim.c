@@ -40,6 +40,18 @@ bool sim_chance(struct sim *self, unsigned of_a_million)
     return sim_below(self, 1000000) < of_a_million;
 }
 
+/* As much as it may be, as often as not. */
+int64_t sim_draw_drift_ppm(struct sim *self)
+{
+    const int64_t most = self->traits.drift_ppm;
+
+    switch (sim_below(self, 4)) {
+    case 0: return most;
+    case 1: return -most;
+    default: return sim_between(self, -most, most);
+    }
+}
+
 /* ---- Events ------------------------------------------------------------------------------------ */
 
 void sim_at(struct sim *self, const struct sim_event *event)

@@ -50,6 +50,7 @@ struct sim_options {
     int membership;        /* whether members come and go: 1, 0; -1: by the seed */
     enum sim_mutation mutation;
     bool store;                /* a whole store (sim_store.h) */
+    bool lease;                /* a group with leased caches (sim_lease.h) */
     const struct sim_use *use; /* of a group in a world of its own */
     FILE *trace;               /* NULL: none */
 };
@@ -77,6 +78,7 @@ struct sim_traits {
     unsigned disk_fail;   /* of a million writes, those that fail, which ends the process */
     unsigned disk_stall;  /* of a million writes, those that take 800 ms */
     unsigned net_us_max;  /* of a message */
+    int64_t drift_ppm;    /* of a process's clock, at most, either way; 0: they are all right */
 };
 
 struct sim_counts {
@@ -111,6 +113,20 @@ struct sim_counts {
     uint64_t calls;
     uint64_t calls_lost;
     uint64_t calls_doubled;
+    /* Of leased caches alone. */
+    uint64_t hits; /* reads from memory */
+    uint64_t fills;
+    uint64_t joins;
+    uint64_t passes;
+    uint64_t unread; /* reads without an answer in time */
+    uint64_t stored; /* by fills */
+    uint64_t flushes;
+    uint64_t approvals; /* as lease_table.h counts them, as are the next two */
+    uint64_t spared;
+    uint64_t lapses;
+    uint64_t refused_writes;
+    uint64_t sessions;                /* opened */
+    uint64_t longest_write_ms;        /* added up over the runs */
     uint64_t guarded[MUTATION_COUNT]; /* times that a guard made a difference */
     uint64_t heal_us;
     uint64_t heal_us_max;
@@ -194,6 +210,8 @@ uint64_t sim_draw(struct sim *self);
 uint64_t sim_below(struct sim *self, uint64_t below);                   /* 0 to below - 1 */
 int64_t sim_between(struct sim *self, int64_t least, int64_t greatest); /* both may come */
 bool sim_chance(struct sim *self, unsigned of_a_million);
+/* How wrong the clock of a process is. */
+int64_t sim_draw_drift_ppm(struct sim *self);
 #define SIM_PERCENT 10000u /* sim_chance(sim, 3 * SIM_PERCENT) */
 
 /* Note a violation; only the first one counts. */

@@ -2,6 +2,7 @@
 #
 #   make sim SEEDS=1-10000   so many runs; SIM_FLAGS="--servers 5" and the like for main.c
 #   make sim-store SEEDS=1-10000   so many runs of whole stores
+#   make sim-lease SEEDS=1-10000   so many runs of a group with leased caches
 #   make sim-mutations       put in each fault and say which seed or case finds it
 #   make sim-cases           the directed cases
 #   make sim-replay SIM_FLAGS="--seed 7 --trace"   one run, step by step
@@ -42,13 +43,15 @@ endif
 
 SIM_LINK = $(foreach name,$(SIM_WRAPPED),-Wl,--wrap=$(name)) $(SIM_OBJECTS) $(RAFT_OBJECTS)
 
-$(SIM_PROGRAM): $(O)/obj/tests/sim/main.o $(SIM_OBJECTS) $(RAFT_OBJECTS) $(call archives,catalog order)
+$(SIM_PROGRAM): $(O)/obj/tests/sim/main.o $(SIM_OBJECTS) $(RAFT_OBJECTS) $(call archives,catalog order pygmy)
 	$(call say,LD,$@)
-	$(Q)$(LINK) $(SIM_LINK) -o $@ $< $(call link,catalog order) $(MODULE_LIBS) -lm
+	$(Q)$(LINK) $(SIM_LINK) -o $@ $< $(call link,catalog order pygmy) $(MODULE_LIBS) -lm
+
+SIM_TESTS = $(addprefix $(O)/tests/,test_sim test_sim_store test_sim_lease)
 
 # A few hundred seeds, the cases and some of the mutations are unit tests.
-$(O)/tests/test_sim $(O)/tests/test_sim_store: $(SIM_OBJECTS) $(RAFT_OBJECTS)
-$(O)/tests/test_sim $(O)/tests/test_sim_store: LINK += $(SIM_LINK)
+$(SIM_TESTS): $(SIM_OBJECTS) $(RAFT_OBJECTS)
+$(SIM_TESTS): LINK += $(SIM_LINK)
 
 # What tests the driver alone, so that it may be run beside libraft's own assertions, too.
 DRIVER_TESTS = $(filter $(O)/tests/test_consensus% $(O)/tests/test_raft_guard,$(UNIT_TESTS))
@@ -67,10 +70,13 @@ sim-cases: $(SIM_PROGRAM)
 sim-mutations: $(SIM_PROGRAM)
 	$(Q)$(SIM_PROGRAM) --mutations --seeds 1-1000 --jobs $(SIM_JOBS) $(SIM_FLAGS)
 	$(Q)$(SIM_PROGRAM) --mutations --machine store --seeds 1-1000 --jobs $(SIM_JOBS) $(SIM_FLAGS)
+	$(Q)$(SIM_PROGRAM) --mutations --machine lease --seeds 1-1000 --jobs $(SIM_JOBS) $(SIM_FLAGS)
+sim-lease: $(SIM_PROGRAM)
+	$(Q)$(SIM_PROGRAM) --machine lease --seeds $(SEEDS) --jobs $(SIM_JOBS) $(SIM_FLAGS)
 sim-store: $(SIM_PROGRAM)
 	$(Q)$(SIM_PROGRAM) --machine store --seeds $(SEEDS) --jobs $(SIM_JOBS) $(SIM_FLAGS)
 
 sim-replay: $(SIM_PROGRAM)
 	$(Q)$(SIM_PROGRAM) $(SIM_FLAGS)
 
-.PHONY: driver-tests sim sim-store sim-cases sim-mutations sim-replay
+.PHONY: driver-tests sim sim-lease sim-store sim-cases sim-mutations sim-replay

@@ -199,6 +199,8 @@ void sim_node_start(struct sim *sim, int slot)
         return;
     self->up = true;
     self->clock_ms = sim_between(sim, 0, 1000000000);
+    if (sim->traits.drift_ppm != 0)
+        self->drift_ppm = sim_draw_drift_ppm(sim);
     self->armed_us = INT64_MAX;
     self->paused_until_us = 0;
     self->backlog = 0;

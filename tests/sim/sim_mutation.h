@@ -38,6 +38,32 @@ enum sim_mutation {
     MUTATION_STORE_EARLY,  /* a buy is acknowledged when its order is submitted */
     MUTATION_STORE_LEAD,   /* the saga does not hear that leadership is lost */
     MUTATION_STORE_DENIAL, /* the catalog does not record denials */
+    /* Of leased caches, put in where a part of them meets its host: sim_lease_*.c look. Of the leader: */
+    MUTATION_LEASE_FIRST,
+    MUTATION_LEASE_APPROVAL = MUTATION_LEASE_FIRST, /* writes are proposed without approval (B2) */
+    MUTATION_LEASE_ANCHOR,                          /* grants without a confirmed round (B4) */
+    MUTATION_LEASE_TAKEOVER,                        /* a new leader does not wait (B3) */
+    MUTATION_LEASE_WAIT_100,                        /* W = 1.00 L */
+    MUTATION_LEASE_WAIT_95,                         /* W = 0.95 L */
+    MUTATION_LEASE_DRIFT_3,                         /* clocks are wrong by up to 3 %, */
+    MUTATION_LEASE_DRIFT_5,                         /* 5 %, */
+    MUTATION_LEASE_DRIFT_10,                        /* 10 % */
+    MUTATION_LEASE_RELEASE,   /* a key is released with a write in flight (B6) */
+    MUTATION_LEASE_LAPSED,    /* a lapsed session is renewed by a plain GRANT (B4) */
+    MUTATION_LEASE_RESYNC,    /* a doubled SYNC is accepted (B5) */
+    MUTATION_LEASE_PENDING,   /* SYNCED does not tell the pending keys (B5), */
+    MUTATION_LEASE_SYNC_MARK, /* or the commit index */
+    /* Of the cache: */
+    MUTATION_LEASE_RELEASE_MARK, /* RELEASE does not raise the watermark (C3) */
+    MUTATION_LEASE_FILL_MARK,    /* fills go without it (C5) */
+    MUTATION_LEASE_GAP,          /* gaps are ignored (C3) */
+    MUTATION_LEASE_OLD_TERM,     /* a lower term's news are taken (C3) */
+    MUTATION_LEASE_POISON,       /* a poisoned fill is stored (C5) */
+    MUTATION_LEASE_JOIN,         /* a poisoned fill is joined (C5) */
+    MUTATION_LEASE_UNLEASED,     /* the lease is not looked at when a fill is sent (C5) */
+    MUTATION_LEASE_ARRIVAL,      /* a lease counts from its answer's arrival (C2) */
+    MUTATION_LEASE_TIMER,        /* the clock is what a timer of 10 ms has read (C1) */
+    MUTATION_LEASE_READ,         /* reads that pass by the cache need no read index (C6) */
     MUTATION_COUNT,
 };
 

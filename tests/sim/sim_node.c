@@ -26,7 +26,12 @@ static const char *const kinds[] = {
 
 int64_t sim_node_now_ms(const struct sim *sim, const struct sim_node *self)
 {
-    return sim_now_ms(sim) + self->clock_ms;
+    return sim_clock_ms(sim->world->now_us, self->drift_ppm) + self->clock_ms;
+}
+
+int64_t sim_node_due_us(const struct sim_node *self, int64_t ms)
+{
+    return sim_clock_due_us(ms - self->clock_ms, self->drift_ppm);
 }
 
 bool sim_node_serves(const struct sim_node *self)
@@ -197,6 +202,7 @@ static void role_action(struct sim *sim, struct sim_node *self,
         sim_check_leader(sim, self, action->role.term);
     self->role = action->role.role;
     self->role_term = action->role.term;
+    self->role_since_ms = sim_node_now_ms(sim, self);
     self->barrier = action->role.barrier;
 }
 
@@ -318,7 +324,7 @@ static void timer(struct sim *sim, struct sim_event *event);
 
 static void arm(struct sim *sim, struct sim_node *self)
 {
-    int64_t deadline_us = (consensus_deadline_ms(self->consensus) - self->clock_ms) * 1000;
+    int64_t deadline_us = sim_node_due_us(self, consensus_deadline_ms(self->consensus));
     struct sim_event event = {
         .at_us = deadline_us, .fire = timer, .node = self->slot, .life = self->life};
 

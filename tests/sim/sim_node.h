@@ -39,7 +39,8 @@ struct sim_node {
 
     /* Of the process. */
     struct consensus *consensus;
-    int64_t clock_ms;   /* its clock is so much ahead of the world's */
+    int64_t clock_ms;   /* its clock was so much ahead of the world's when the world began, */
+    int64_t drift_ppm;  /* and gains so much on it since */
     int64_t armed_us;   /* when its timer fires; INT64_MAX: it is not armed */
     struct sim_log log; /* as it has been told, durable or not */
     replica_index commit;
@@ -51,6 +52,7 @@ struct sim_node {
     struct sim_snapshot *fetched;
     enum consensus_role role;
     replica_term role_term;
+    int64_t role_since_ms;  /* by its clock */
     replica_index barrier;  /* leader: the first entry of its term */
     replica_term lead_term; /* in which its use knows it to lead; 0: it does not */
     void *process;          /* what its use has in this process */
@@ -100,6 +102,8 @@ int sim_node_transfer(struct sim *sim, int slot, int to); /* -1: to whom is furt
 /* A leader that has applied the first entry of its term. */
 bool sim_node_serves(const struct sim_node *self);
 int64_t sim_node_now_ms(const struct sim *sim, const struct sim_node *self);
+/* When its clock comes to show @ms, in the world's time. */
+int64_t sim_node_due_us(const struct sim_node *self, int64_t ms);
 void sim_node_trace(const struct sim_node *self, FILE *file);
 
 #endif

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "tests/sim/sim_catalog.h"
+#include "tests/sim/sim_lease.h"
 #include "tests/sim/sim_store.h"
 
 #define JOBS_MAX 64
@@ -58,6 +59,8 @@ bool sim_run_one(const struct sim_options *options, struct sim_counts *counts, c
 
     if (options->store)
         return sim_store_run(options, counts, violation);
+    if (options->lease)
+        return sim_lease_run(options, counts, violation);
     sim = sim_new(options);
     good = sim_run(sim);
     *counts = sim->counts;
@@ -206,6 +209,8 @@ void sim_replay_text(const struct sim_options *options, uint64_t seed, char *tex
                            options->membership ? "on" : "off");
     if (options->store)
         length += snprintf(text + length, size - (size_t)length, " --machine store");
+    else if (options->lease)
+        length += snprintf(text + length, size - (size_t)length, " --machine lease");
     else if (options->use == &sim_use_catalog)
         length += snprintf(text + length, size - (size_t)length, " --machine catalog");
     if (options->mutation != MUTATION_NONE)

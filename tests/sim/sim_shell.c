@@ -398,7 +398,7 @@ void sim_shell_read(struct sim_shell *self, int64_t deadline_ms, sim_shell_read_
 {
     struct reading *reading = alloc_zero(sizeof *reading);
     struct reading **end = &self->readings;
-    struct sim_event event = {.at_us = (deadline_ms - self->node->clock_ms) * 1000 + 999,
+    struct sim_event event = {.at_us = sim_node_due_us(self->node, deadline_ms) + 999,
                               .fire = expire,
                               .node = self->node->slot,
                               .life = self->node->life};

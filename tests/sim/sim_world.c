@@ -123,3 +123,24 @@ uint64_t sim_world_draw(struct sim_world *self)
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
     return z ^ (z >> 31);
 }
+
+/* ---- Clocks ------------------------------------------------------------------------------------- */
+
+#define PPM 1000000
+
+int64_t sim_clock_ms(int64_t now_us, int64_t drift_ppm)
+{
+    return (now_us + now_us * drift_ppm / PPM) / 1000;
+}
+
+int64_t sim_clock_due_us(int64_t ms, int64_t drift_ppm)
+{
+    int64_t us = ms * 1000;
+
+    if (drift_ppm == 0)
+        return us;
+    us = us * PPM / (PPM + drift_ppm) - 2; /* from there a step or two, as the clock is rounded */
+    while (sim_clock_ms(us, drift_ppm) < ms)
+        us++;
+    return us;
+}

@@ -46,4 +46,9 @@ bool sim_world_next(struct sim_world *self, struct sim_event *event);
 
 uint64_t sim_world_draw(struct sim_world *self);
 
+/* What a clock shows that began with the world and gains @drift_ppm on it; and when it comes to show
+ * @ms. */
+int64_t sim_clock_ms(int64_t now_us, int64_t drift_ppm);
+int64_t sim_clock_due_us(int64_t ms, int64_t drift_ppm);
+
 #endif

@@ -2,7 +2,7 @@
  * them: make sim, make sim-mutations.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-/* link: catalog order */
+/* link: catalog order pygmy */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

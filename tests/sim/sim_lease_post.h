@@ -1,0 +1,60 @@
+/* What is on its way between the replicas of a group and the caches, and from those who write. Each
+ * direction between a replica and a cache may be cut; all of it may be lost, doubled, late.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef PYGMY_SIM_LEASE_POST_H
+#define PYGMY_SIM_LEASE_POST_H
+
+#include "services/replica/replica.h"
+#include "tests/sim/sim_net.h"
+
+enum lease_mail_kind {
+    LEASE_MAIL_NEWS,   /* a message of the feed, to a cache */
+    LEASE_MAIL_ASK,    /* of a cache, to the leader */
+    LEASE_MAIL_ANSWER, /* to it */
+    LEASE_MAIL_READ,   /* of a cache, to any replica */
+    LEASE_MAIL_VALUE,  /* its answer */
+    LEASE_MAIL_WRITE,  /* to the leader, of nobody */
+};
+
+/* All of them in one; a message has what its kind needs. */
+struct lease_mail {
+    enum lease_mail_kind kind;
+    int node;          /* slot */
+    int cache;         /* -1: nobody's */
+    uint64_t life;     /* of the cache's process; 0: any */
+    uint64_t number;   /* READ, VALUE: of the attempt */
+    int type;          /* NEWS, ASK, ANSWER: enum leased_news, leased_ask_type, lease_action_type */
+    int code;          /* ANSWER */
+    uint64_t session;  /* ASK, ANSWER */
+    replica_term term; /* NEWS, ASK, ANSWER */
+    uint64_t epoch;    /* ASK, ANSWER */
+    uint64_t ask;      /* ASK, ANSWER */
+    uint64_t acked;    /* ASK */
+    uint64_t seq;      /* NEWS, ANSWER */
+    uint32_t keys;     /* NEWS, ANSWER, WRITE: a bit for each; */
+    bool all;          /* every key */
+    unsigned key;      /* READ, VALUE */
+    bool passes;       /* READ: by read index */
+    replica_index index;  /* NEWS, ANSWER; READ: the watermark; VALUE: what is shown */
+    int64_t remaining_ms; /* ANSWER */
+};
+
+struct sim_lease_post;
+
+struct sim_lease_post *sim_lease_post_new(void);
+/* Accepts NULL. What is on its way is the world's, and goes with it. */
+void sim_lease_post_destroy(struct sim_lease_post **self_p);
+
+/* From @mail->node to @mail->cache, or the other way, as its kind says; copied. */
+void sim_lease_send(struct sim *sim, const struct lease_mail *mail);
+/* To whoever is taken for the leader, or for one of the group. */
+void sim_lease_send_leader(struct sim *sim, struct lease_mail *mail);
+void sim_lease_send_any(struct sim *sim, struct lease_mail *mail);
+
+/* Faults. @to_cache: that direction, else the other. */
+void sim_lease_weather(struct sim_lease_post *self, const struct sim_weather *weather);
+void sim_lease_cut(struct sim_lease_post *self, int node, int cache, bool to_cache, bool cut);
+void sim_lease_uncut_all(struct sim_lease_post *self);
+
+#endif

@@ -1,0 +1,94 @@
+/* Some simulated groups with leased caches: lease table, caches and feed under fire, and clocks that are
+ * wrong; and faults that the judge has to find. More of them: make sim-lease, make sim-mutations.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+/* link: catalog order pygmy */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+
+#include "tests/sim/sim_cases.h"
+
+#define SEEDS        32
+#define JOBS         2
+#define MUTANT_SEEDS 60
+
+static const struct sim_options by_the_seed = {
+    .heal_majority = -1, .pre_vote = -1, .membership = -1, .lease = true};
+
+/* No read is stale, from memory or not, and each cache serves from memory again when all is over. */
+static void test_no_read_is_stale(void **state)
+{
+    struct sim_batch batch = {.options = by_the_seed, .from = 1, .to = SEEDS, .jobs = JOBS};
+    struct sim_outcome outcome;
+    char replay[300];
+    (void)state;
+
+    sim_run_batch(&batch, &outcome);
+    if (outcome.failures > 0) {
+        sim_replay_text(&batch.options, outcome.first[0].seed, replay, sizeof replay);
+        printf("# %s\n# replay: make sim-replay SIM_FLAGS=\"%s\"\n", outcome.first[0].violation,
+               replay);
+    }
+    assert_int_equal(outcome.failures, 0);
+    assert_int_equal(outcome.counts.runs, SEEDS);
+    assert_true(outcome.counts.commits >= SEEDS * SIM_FIRE_COMMITS);
+    /* All that there is to try was tried. */
+    assert_true(outcome.counts.hits > SEEDS * 1000);
+    assert_true(outcome.counts.stored > SEEDS * 20);
+    assert_true(outcome.counts.joins > 0);
+    assert_true(outcome.counts.passes > 0);
+    assert_true(outcome.counts.spared > 0);
+    assert_true(outcome.counts.lapses > SEEDS);
+    assert_true(outcome.counts.flushes > SEEDS);
+}
+
+/* The judge is not blind: faults that are put in are found. */
+static void test_faults_of_leases_are_found(void **state)
+{
+    static const enum sim_mutation mutations[] = {
+        MUTATION_LEASE_APPROVAL, MUTATION_LEASE_TAKEOVER,  MUTATION_LEASE_RELEASE,
+        MUTATION_LEASE_PENDING,  MUTATION_LEASE_FILL_MARK, MUTATION_LEASE_GAP,
+        MUTATION_LEASE_POISON,   MUTATION_LEASE_READ,
+    };
+    struct sim_batch batch = {.options = by_the_seed, .from = 1, .to = MUTANT_SEEDS, .jobs = JOBS};
+    (void)state;
+
+    for (size_t i = 0; i < sizeof mutations / sizeof mutations[0]; i++) {
+        struct sim_finding finding;
+        bool found = sim_case_find(&batch, mutations[i], true, &finding);
+
+        if (!found)
+            printf("# mutation %s was not found\n", sim_mutation_name(mutations[i]));
+        assert_true(found);
+    }
+}
+
+/* The same seed is the same run, to the letter. */
+static void test_a_run_with_caches_replays(void **state)
+{
+    struct sim_options options = by_the_seed;
+    struct sim_counts counts[2];
+    char violation[512];
+    (void)state;
+
+    options.seed = 7;
+    for (int i = 0; i < 2; i++)
+        assert_true(sim_run_one(&options, &counts[i], violation));
+    assert_memory_equal(&counts[0], &counts[1], sizeof counts[0]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_no_read_is_stale),
+        cmocka_unit_test(test_faults_of_leases_are_found),
+        cmocka_unit_test(test_a_run_with_caches_replays),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
