@@ -86,7 +86,8 @@ struct leased_message {
     uint64_t seq;
     const char *const *keys;
     size_t count;
-    /* Every key, whatever is named. RELEASE of all undoes that, and lifts nothing that was named. */
+    /* Every key: those, too, that were named before, which are then not released by name. RELEASE of all
+     * lifts nothing that was named since. */
     bool all;
     uint64_t index; /* RELEASE */
 };

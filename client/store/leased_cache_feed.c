@@ -116,6 +116,7 @@ static void feed_invalidate(struct leased_cache *self, const struct leased_messa
     if (message->all) {
         (void)leased_entries_clear(self->entries);
         leased_poison_all(self);
+        pending_clear(self);
         self->all_pending = true;
     }
     for (size_t i = 0; i < message->count; i++) {
@@ -193,9 +194,8 @@ void leased_feed_begin(struct leased_cache *self, const struct leased_message *s
     self->last_seq = synced->seq;
     self->watermark = synced->index;
     self->heard_ms = now_ms;
-    /* A flush here ends the loop: it drops what is kept. */
+    /* What is not above the seq is known already. A flush ends the loop: it drops what is kept. */
     for (size_t i = 0; i < self->kept_count; i++)
-        if (self->kept[i].seq > synced->seq)
-            feed_take(self, &self->kept[i], now_ms);
+        feed_take(self, &self->kept[i], now_ms);
     leased_drop_kept(self);
 }
