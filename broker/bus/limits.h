@@ -586,55 +586,56 @@
 
 /* ---- Leased caches ------------------------------------------------------ */
 
-/* A lease (L): so long at most does a cache that has died delay a writer, once. Renewals cost less the
- * longer it is; a second is what an operator hardly notices. */
+/* A lease (L): so long at most does a cache that has died delay a writer, once. Renewals cost
+ * less the longer it is; a second is what an operator hardly notices. */
 #define LEASE_MS 1000
-/* Clocks' rates are within so many thousandths of real time: ten times what the worst crystals drift. A
- * cache lets its lease end so much earlier. */
+/* Clocks' rates are within so many thousandths of real time: ten times what the worst crystals
+ * drift. A cache lets its lease end so much earlier. */
 #define LEASE_DRIFT_PERMILLE 10
 /* So long a leader waits for a lease to end (W), by its own clock: a lease ends by 1.0102 L of real
  * time, and W on a clock that is too fast lasts at least W / 1.01. So W is above 1.0204 L. */
 #define LEASE_WAIT_MS 1030
-/* What is not acknowledged is told again, and a leader that has nothing to tell says so this often: a
- * lost message is noticed by then. */
+/* What is not acknowledged is told again, and a leader that has nothing to tell says so this
+ * often: a lost message is noticed by then. */
 #define LEASE_REPEAT_MS 20
 #define LEASE_BEAT_MS   20
-/* A key is released when no write of it came for so long: a hot one is approved once, and a cache does
- * without one that was written once for as long as nobody notices. */
+/* A key is released when no write of it came for so long: a hot one is approved once, and a
+ * cache does without one that was written once for as long as nobody notices. */
 #define LEASE_QUIET_MS 50
-/* A cache that leaves a message unacknowledged for longer is not renewed: its lease then ends, and the
- * writer goes on. Five times the repetition. */
+/* A cache that leaves a message unacknowledged for longer is not renewed: its lease then ends,
+ * and the writer goes on. Five times the repetition. */
 #define LEASE_UNACKED_MS 100
-/* How old a confirmed round may be before an ask waits for another one: so much of a lease is lost to it,
- * and so seldom is a round made however many caches ask. */
+/* How old a confirmed round may be before an ask waits for another one: so much of a lease is
+ * lost to it, and so seldom is a round made however many caches ask. */
 #define LEASE_ROUND_MS 100
 /* How long an ask waits for a round; then ERR_BUSY: half of the lease would be gone. */
 #define LEASE_ROUND_WAIT_MS 500
-/* Caches of one group; above it a new one is closed again. Some 200 bytes each, and each is looked at
- * for an acknowledgement: some microseconds. */
+/* Caches of one group; above it a new one is closed again. Some 200 bytes each, and each is
+ * looked at for an acknowledgement: some microseconds. */
 #define LEASE_SESSIONS_MAX 1000
-/* Keys that are being changed, or were a moment ago; above it "all keys" stands for them. A message with
- * so many is some 20 KB. */
+/* Keys that are being changed, or were a moment ago; above it "all keys" stands for them. A
+ * message with so many is some 20 KB. */
 #define LEASE_KEYS_MAX 256
-/* Writes that wait until caches have let go; above it ERR_BUSY. As many as sagas may be under way. */
+/* Writes that wait until caches have let go; above it ERR_BUSY. As many as sagas may be under
+ * way. */
 #define LEASE_WRITES_MAX 4096
 /* A session that was silent for so long is closed: ten leases. */
 #define LEASE_SILENT_MS 10000
-/* A cache that made a writer wait for its lease to end is let in again only after this, doubled each
- * time: one that is always slow costs writers little in the end. It begins anew with the first when it
- * kept up for as long as the second. */
+/* A cache that made a writer wait for its lease to end is let in again only after this, doubled
+ * each time: one that is always slow costs writers little in the end. It begins anew with the
+ * first when it kept up for as long as the second. */
 #define LEASE_BACKOFF_MS     1000
 #define LEASE_BACKOFF_MS_MAX 60000
 /* Fills of one cache under way; what comes above it is read, and not stored. */
 #define LEASE_FILLS_MAX 1024
-/* Messages of the feed that a cache keeps while its SYNC is under way: what the busiest leader says in
- * ten round trips. Above it the SYNC is given up for another one. */
+/* Messages of the feed that a cache keeps while its SYNC is under way: what the busiest leader
+ * says in ten round trips. Above it the SYNC is given up for another one. */
 #define LEASE_KEPT_MAX 256
-/* Asks of one cache under way: an acknowledgement need not wait for the answer to the one before it, and
- * a cache that is told much acknowledges several messages at once. */
+/* Asks of one cache under way: an acknowledgement need not wait for the answer to the one before
+ * it, and a cache that is told much acknowledges several messages at once. */
 #define LEASE_ASKS_MAX 8
-/* When a cache asks again that got no answer, and how long one counts as under way: some round trips.
- * Doubled with each try, up to LEASE_BACKOFF_MS. */
+/* When a cache asks again that got no answer, and how long one counts as under way: some round
+ * trips. Doubled with each try, up to LEASE_BACKOFF_MS. */
 #define LEASE_ANSWER_MS 100
 /* The same for the opening of a session, which is an entry in the log: a fail-over fits. */
 #define LEASE_OPEN_MS 1000

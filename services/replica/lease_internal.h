@@ -5,8 +5,9 @@
  * lease_writes.c   writes: who waits, who may be proposed
  * lease_sessions.c sessions: acknowledgements, grants, who is left out
  *
- * "All keys" is a key like the others, beside them: as soon as it is not quiet there is no other that is,
- * so that what is not quiet is either the named ones or that one.
+ * "All keys" is a key like the others, beside them: as soon as it is not quiet there is no other
+ * that is, so that what is not quiet is either the named ones or that one. What it has absorbed stays
+ * unheld: it is told, and released, with all others, after the last write of any of them.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_REPLICA_LEASE_INTERNAL_H
@@ -50,8 +51,8 @@ enum session_state {
     SESSION_LAPSED, /* holds nothing */
 };
 
-/* An ask that waits for a confirmed round. It is dealt with as though it came when that is there: to
- * wait here or on its way is the same. */
+/* An ask that waits for a confirmed round. It is dealt with as though it came when that is
+ * there: to wait here or on its way is the same. */
 struct lease_held {
     struct lease_ask ask;
     bool sync; /* else a RENEW */
@@ -113,14 +114,15 @@ struct lease_table {
 
 /* Turn at @at_ms, at the latest. */
 void table_due(struct lease_table *self, int64_t at_ms);
-/* An action of @type, at the end of the queue, for its fields to be filled with what becomes its own. */
+/* An action of @type, at the end of the queue, for its fields to be filled with what becomes its
+ * own. */
 struct lease_action *table_act(struct lease_table *self, enum lease_action_type type);
 void table_refuse(struct lease_table *self, uint64_t ticket, int code);
 /* A new message of the feed: its number is the next one. */
 struct lease_action *table_publish(struct lease_table *self, enum lease_action_type type,
                                    int64_t now_ms);
-/* Time and acknowledgements are what they are now: refuse writes whose time is up, leave out sessions
- * that may be left out, and propose what nobody may hold. */
+/* Time and acknowledgements are what they are now: refuse writes whose time is up, leave out
+ * sessions that may be left out, and propose what nobody may hold. */
 void table_settle(struct lease_table *self, int64_t now_ms);
 /* Hashes by a number: the key is where the item has it. */
 zhashx_t *table_number_hash(void);
@@ -137,11 +139,13 @@ bool keys_pending(const struct lease_table *self, const struct lease_keys *keys)
 void keys_take(struct lease_table *self, struct lease_write *write, const struct lease_keys *keys);
 /* Have those of @write's keys that are quiet approved. */
 void keys_tell(struct lease_table *self, const struct lease_write *write, int64_t now_ms);
-/* No session that counts has acknowledged less than @acked. Returns whether a key became pending. */
+/* No session that counts has acknowledged less than @acked. Returns whether a key became
+ * pending. */
 bool keys_approve(struct lease_table *self, uint64_t acked, int64_t now_ms);
 /* A write has left the key: its quiet time may begin. */
 void key_idle(struct lease_table *self, struct lease_key *key, int64_t now_ms);
-/* When the oldest approving key was told of that @acked does not cover; INT64_MAX: it covers all. */
+/* When the oldest approving key was told of that @acked does not cover; INT64_MAX: it covers
+ * all. */
 int64_t keys_unacked_since(const struct lease_table *self, uint64_t acked);
 /* Tell again what is not acknowledged; release what was idle for long enough. */
 void keys_repeat(struct lease_table *self, int64_t now_ms);
@@ -166,7 +170,8 @@ void writes_retire(struct lease_table *self);
 
 struct lease_session *session_add(struct lease_table *self, uint64_t id, enum session_state state,
                                   int64_t now_ms);
-/* Leave out whom it is time to leave out. Returns the lowest number that the others have acknowledged. */
+/* Leave out whom it is time to leave out. Returns the lowest number that the others have
+ * acknowledged. */
 uint64_t sessions_leave_out(struct lease_table *self, int64_t now_ms);
 /* Asks that wait for too long are refused; sessions silent for too long are closed (B9). */
 void sessions_turn(struct lease_table *self, int64_t now_ms);

@@ -21,7 +21,7 @@ void key_free(void **item)
     *item = NULL;
 }
 
-/* ---- Names ------------------------------------------------------------------------------------ */
+/* ---- Names --------------------------------------------------------------------------------- */
 
 static void keys_append(struct lease_keys *self, const struct lease_key *key)
 {
@@ -64,7 +64,7 @@ bool keys_pending(const struct lease_table *self, const struct lease_keys *keys)
     return true;
 }
 
-/* ---- What a write needs ----------------------------------------------------------------------- */
+/* ---- What a write needs -------------------------------------------------------------------- */
 
 /* The key of that name, made if it was quiet; NULL: there is no room for it. */
 static struct lease_key *keys_claim(struct lease_table *self, const char *name)
@@ -81,7 +81,8 @@ static struct lease_key *keys_claim(struct lease_table *self, const char *name)
     return key;
 }
 
-/* Whether they all found room. Whatever is left of a try that failed is absorbed with the others. */
+/* Whether they all found room. Whatever is left of a try that failed is absorbed with the
+ * others. */
 static bool keys_collect(struct lease_table *self, struct lease_write *write,
                          const struct lease_keys *keys)
 {
@@ -98,8 +99,8 @@ static bool keys_collect(struct lease_table *self, struct lease_write *write,
     return true;
 }
 
-/* "All keys" takes the place of those that are not quiet. Whoever waits for one of them waits for it from
- * now on; and it is not released before the writes of all of them are applied (B6). */
+/* "All keys" takes the place of those that are not quiet. Whoever waits for one of them waits
+ * for it from now on; and it is not released before the writes of all of them are applied (B6). */
 static void keys_absorb(struct lease_table *self)
 {
     assert(self->all.state == KEY_QUIET);
@@ -129,7 +130,7 @@ void keys_take(struct lease_table *self, struct lease_write *write, const struct
     }
 }
 
-/* ---- Approval --------------------------------------------------------------------------------- */
+/* ---- Approval ------------------------------------------------------------------------------ */
 
 /* Its quiet time begins, if no write waits for it or is in flight (B6). */
 void key_idle(struct lease_table *self, struct lease_key *key, int64_t now_ms)
@@ -198,7 +199,7 @@ int64_t keys_unacked_since(const struct lease_table *self, uint64_t acked)
     return INT64_MAX;
 }
 
-/* ---- Time ------------------------------------------------------------------------------------- */
+/* ---- Time ---------------------------------------------------------------------------------- */
 
 /* B7: the same message again, for those who have not acknowledged it. */
 void keys_repeat(struct lease_table *self, int64_t now_ms)

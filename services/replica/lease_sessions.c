@@ -10,7 +10,7 @@
 #include "broker/bus/err.h"
 #include "services/replica/lease_internal.h"
 
-/* ---- Who is there ----------------------------------------------------------------------------- */
+/* ---- Who is there -------------------------------------------------------------------------- */
 
 static void session_become(struct lease_table *self, struct lease_session *session,
                            enum session_state state)
@@ -79,18 +79,18 @@ void lease_table_opened(struct lease_table *self, uint64_t session, int64_t now_
     table_due(self, self->beat_ms);
 }
 
-void lease_table_closed(struct lease_table *self, uint64_t id, int64_t now_ms)
+void lease_table_closed(struct lease_table *self, uint64_t session, int64_t now_ms)
 {
-    struct lease_session *session = zhashx_lookup(self->by_id, &id);
+    struct lease_session *closed = zhashx_lookup(self->by_id, &session);
 
-    if (session == NULL)
+    if (closed == NULL)
         return;
-    session_answer_held(self, session, ERR_NOT_FOUND);
-    session_remove(self, session);
+    session_answer_held(self, closed, ERR_NOT_FOUND);
+    session_remove(self, closed);
     table_settle(self, now_ms);
 }
 
-/* ---- Who is left out -------------------------------------------------------------------------- */
+/* ---- Who is left out ----------------------------------------------------------------------- */
 
 /* From when on it can't have a lease any more (B3). */
 static int64_t session_limit_ms(const struct lease_table *self, const struct lease_session *session)
@@ -140,11 +140,11 @@ uint64_t sessions_leave_out(struct lease_table *self, int64_t now_ms)
     return acked;
 }
 
-/* ---- Rounds ----------------------------------------------------------------------------------- */
+/* ---- Rounds -------------------------------------------------------------------------------- */
 
-/* What is left of a lease that counts from the newest confirmed round, if that will do for an ask that
- * came at @came_ms (B4); else 0: another round is needed. Where rounds are slow, one that began after the
- * ask came will do however long it took. */
+/* What is left of a lease that counts from the newest confirmed round, if that will do for an
+ * ask that came at @came_ms (B4); else 0: another round is needed. Where rounds are slow, one
+ * that began after the ask came will do however long it took. */
 static int64_t table_remaining_ms(const struct lease_table *self, int64_t came_ms, int64_t now_ms)
 {
     if (!self->confirmed)
@@ -179,7 +179,7 @@ static void session_hold(struct lease_table *self, struct lease_session *session
     table_ask_round(self, now_ms);
 }
 
-/* ---- Grants ----------------------------------------------------------------------------------- */
+/* ---- Grants -------------------------------------------------------------------------------- */
 
 /* An answer that gives a lease of @remaining_ms: its anchor is noted before (T5). */
 static struct lease_action *session_grant(struct lease_table *self, struct lease_session *session,
@@ -243,8 +243,8 @@ static bool session_renewable(const struct lease_table *self, const struct lease
            ask->epoch == session->epoch && ask->acked <= self->last_seq;
 }
 
-/* B4. The acknowledgement counts whatever is answered; and to settle what it settles may make this very
- * session lapse, so it is looked at again after that. */
+/* B4. The acknowledgement counts whatever is answered; and to settle what it settles may make
+ * this very session lapse, so it is looked at again after that. */
 static void session_renew(struct lease_table *self, struct lease_session *session,
                           const struct lease_held *held, int64_t now_ms)
 {
@@ -332,13 +332,13 @@ void lease_table_confirmed(struct lease_table *self, int64_t begun_ms, int64_t n
     }
 }
 
-/* ---- Time ------------------------------------------------------------------------------------- */
+/* ---- Time ---------------------------------------------------------------------------------- */
 
 static_assert(LEASE_SILENT_MS > LEASE_ROUND_WAIT_MS + LEASE_WAIT_MS,
               "a session that is silent for so long has no lease");
 
-/* B9. Who is silent for so long holds no lease: it is taken out of all approvals, and its end proposed,
- * again and again: an entry may be lost with its leader. */
+/* B9. Who is silent for so long holds no lease: it is taken out of all approvals, and its end
+ * proposed, again and again: an entry may be lost with its leader. */
 static void session_close(struct lease_table *self, struct lease_session *session, int64_t now_ms)
 {
     if (session->state != SESSION_LAPSED)

@@ -1,5 +1,5 @@
-/* See lease_table.h. Here: leadership, time and the queue of actions. lease_internal.h says where the
- * rest is.
+/* See lease_table.h. Here: leadership, time and the queue of actions. lease_internal.h says where
+ * the rest is.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "services/replica/lease_table.h"
@@ -10,7 +10,7 @@
 #include "broker/bus/err.h"
 #include "services/replica/lease_internal.h"
 
-/* ---- Actions ---------------------------------------------------------------------------------- */
+/* ---- Actions ------------------------------------------------------------------------------- */
 
 struct lease_action *table_act(struct lease_table *self, enum lease_action_type type)
 {
@@ -67,7 +67,8 @@ static void action_free(void **item)
     lease_action_destroy((struct lease_action **)item);
 }
 
-/* What was to be proposed, and was not taken yet, must not be in a later term: T2 holds now only. */
+/* What was to be proposed, and was not taken yet, must not be in a later term: T2 holds now
+ * only. */
 static void actions_retire(struct lease_table *self)
 {
     struct lease_action *action;
@@ -83,7 +84,7 @@ static void actions_retire(struct lease_table *self)
     }
 }
 
-/* ---- The table -------------------------------------------------------------------------------- */
+/* ---- The table ----------------------------------------------------------------------------- */
 
 static size_t number_hash(const void *key)
 {
@@ -147,7 +148,7 @@ void lease_table_destroy(struct lease_table **self_p)
     free(self);
 }
 
-/* ---- Leadership ------------------------------------------------------------------------------- */
+/* ---- Leadership ---------------------------------------------------------------------------- */
 
 void lease_table_lead(struct lease_table *self, replica_term term, const uint64_t *sessions,
                       size_t count, int64_t since_ms, int64_t now_ms)
@@ -185,7 +186,7 @@ void lease_table_commit(struct lease_table *self, replica_index commit_index)
         self->commit_index = commit_index;
 }
 
-/* ---- Time ------------------------------------------------------------------------------------- */
+/* ---- Time ---------------------------------------------------------------------------------- */
 
 void table_due(struct lease_table *self, int64_t at_ms)
 {
@@ -229,7 +230,7 @@ int64_t lease_table_deadline_ms(const struct lease_table *self)
     return self->leading ? self->due_ms : INT64_MAX;
 }
 
-/* ---- Sight ------------------------------------------------------------------------------------ */
+/* ---- Sight --------------------------------------------------------------------------------- */
 
 void lease_table_count(const struct lease_table *self, struct lease_counts *counts)
 {

@@ -5,24 +5,29 @@
  * bytes to this module. The one idea: a write is proposed only when no session may hold any of its
  * keys. The protocol, with the rules' numbers that are used here, is docs/consistency.md.
  *
- * Pure: events are told with the time (CLOCK_BOOTTIME, ms, read after the event was taken up); what is
- * to be done comes back as actions, in order, from lease_table_next(). It acts only while it leads,
- * which begins when the own term's barrier is applied (B1).
+ * Pure: events are told with the time (CLOCK_BOOTTIME, ms, read after the event was taken up); what
+ * is to be done comes back as actions, in order, from lease_table_next(). It acts only while it
+ * leads, which begins when the own term's barrier is applied (B1).
  *
- * A key is *quiet*: sessions may hold it; *approving(seq)*: they were told to let go by the message seq;
- * or *pending*: nobody holds it, nor comes to hold it before it is released. Words of a session: *synced*:
- * it has thrown everything away in this term, since its epoch; *unflushed*: not heard of in this term;
- * *lapsed*: left out of an approval, so it holds a lease no more and gets none before it syncs again.
+ * A key is *quiet*: sessions may hold it; *approving(seq)*: they were told to let go by the message
+ * seq; or *pending*: nobody holds it, nor comes to hold it before it is released. Words of a
+ * session: *synced*: it has thrown everything away in this term, since its epoch; *unflushed*: not
+ * heard of in this term; *lapsed*: left out of an approval, so it holds a lease no more and gets
+ * none before it syncs again.
  *
  * Invariants
  *   T1  the numbers of the feed's messages in one term are contiguous from 1.
- *   T2  a write is proposed only while all of its keys are pending; a key with a write in flight stays so.
- *   T3  a key becomes pending only when each session has acknowledged its seq, is lapsed, or can't have a
- *       lease any more: `anchor + W` has passed, or for an unflushed one `became leader + W` (B3).
- *   T4  a lapsed session gets no grant (B4); it is answered by SYNCED only, with a higher epoch (B5).
+ *   T2  a write is proposed only while all of its keys are pending; a key with a write in flight
+ *       stays so.
+ *   T3  a key becomes pending only when each session has acknowledged its seq, is lapsed, or can't
+ *       have a lease any more: `anchor + W` has passed, or for an unflushed one `became leader + W`
+ *       (B3).
+ *   T4  a lapsed session gets no grant (B4); it is answered by SYNCED only, with a higher epoch
+ *       (B5).
  *   T5  every grant counts from an anchor at or before the start of a round that a majority has
  *       confirmed in this term, and the anchor is noted before the grant is given out (B4).
- *   T6  each ask and each write is answered exactly once; the end of leadership answers all that wait.
+ *   T6  each ask and each write is answered exactly once; the end of leadership answers all that
+ *       wait.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_REPLICA_LEASE_TABLE_H
@@ -49,14 +54,15 @@ enum lease_action_type {
     LEASE_INVALIDATE, /* publish: seq, keys. Again every LEASE_REPEAT_MS while not acknowledged */
     LEASE_RELEASE,    /* publish: seq, keys, index */
     LEASE_BEAT,       /* publish: seq, the last one given out */
-    LEASE_SYNCED,  /* answer @ticket: session, epoch, ask, seq, keys (approving or pending), index
-                       * (the commit index), remaining_ms */
-    LEASE_GRANT,   /* answer @ticket: session, epoch, ask, remaining_ms */
-    LEASE_REFUSE,  /* answer @ticket, of an ask or a write, with @code; of a write it means that
+    LEASE_SYNCED,     /* answer @ticket: session, epoch, ask, seq, keys (approving or pending),
+                       * index (the commit index), remaining_ms */
+    LEASE_GRANT,      /* answer @ticket: session, epoch, ask, remaining_ms */
+    LEASE_REFUSE,     /* answer @ticket, of an ask or a write, with @code; of a write it means that
                        * nothing was proposed */
-    LEASE_PROPOSE, /* the write @ticket may be proposed, now: before any other event is told */
-    LEASE_ROUND,   /* have the term confirmed by a majority: lease_table_confirmed() */
-    LEASE_CLOSE,   /* propose the end of @session (B9) */
+    LEASE_PROPOSE,    /* the write @ticket may be proposed, now: before any other event is told, and
+                       * in @term alone: a submission that outlives it must not be appended */
+    LEASE_ROUND,      /* have the term confirmed by a majority: lease_table_confirmed() */
+    LEASE_CLOSE,      /* propose the end of @session (B9) */
 };
 
 /* What is to be done. Everything in it belongs to it. */
@@ -85,17 +91,17 @@ void lease_action_destroy(struct lease_action **self_p);
 /* ---- Leadership ------------------------------------------------------------------------------ */
 
 /* This replica leads in @term, which is higher than before, and has applied its barrier, which
- * lease_table_commit() was told (asserted). @sessions are those in the log at that point; it became leader
- * at @since_ms, which is before the barrier. */
+ * lease_table_commit() was told (asserted). @sessions are those in the log at that point; it
+ * became leader at @since_ms, which is before the barrier. */
 void lease_table_lead(struct lease_table *self, replica_term term, const uint64_t *sessions,
                       size_t count, int64_t since_ms, int64_t now_ms);
-/* It leads no more: whoever waits is refused (ERR_NOT_LEADER), as is who could be proposed and was not
- * yet: actions that have no effect any more are taken out of the queue. */
+/* It leads no more: whoever waits is refused (ERR_NOT_LEADER), as is who could be proposed and
+ * was not yet: actions that have no effect any more are taken out of the queue. */
 void lease_table_retire(struct lease_table *self);
 
-/* A session was opened or closed by an entry that is applied now. One above LEASE_SESSIONS_MAX is closed
- * again, and is none here. Only LEASE_CLOSE may be what closes one: a leader that did not know it any more
- * would not wait for its lease. */
+/* A session was opened or closed by an entry that is applied now. One above LEASE_SESSIONS_MAX
+ * is closed again, and is none here. Only LEASE_CLOSE may be what closes one: a leader that did
+ * not know it any more would not wait for its lease. */
 void lease_table_opened(struct lease_table *self, uint64_t session, int64_t now_ms);
 void lease_table_closed(struct lease_table *self, uint64_t session, int64_t now_ms);
 
@@ -129,13 +135,14 @@ struct lease_ask {
     uint64_t acked; /* RENEW: the last message of the feed that it has dealt with */
 };
 
-/* Answered by SYNCED, GRANT, or REFUSE, when a round that is young enough is confirmed. Until then an ask
- * waits, one of each session; a newer one has it refused. What it acknowledges counts at once.
+/* Answered by SYNCED, GRANT, or REFUSE, when a round that is young enough is confirmed. Until then
+ * an ask waits, one of each session; a newer one has it refused. What it acknowledges counts at
+ * once. REFUSE has:
  *   ERR_NOT_LEADER   this replica does not lead
  *   ERR_NOT_FOUND    there is no such session: open another one
  *   ERR_MISMATCH     another term, an epoch that was seen, or a session that must sync first
- *   ERR_BUSY         back-off (B10), an INVALIDATE that waits too long (B4), or no confirmed round in
- *                    time: ask again later */
+ *   ERR_BUSY         back-off (B10), an INVALIDATE that waits too long (B4), no confirmed round in
+ *                    time, or a newer ask: ask again later */
 void lease_table_sync(struct lease_table *self, const struct lease_ask *ask, int64_t now_ms);
 void lease_table_renew(struct lease_table *self, const struct lease_ask *ask, int64_t now_ms);
 

@@ -1,8 +1,8 @@
 /* Writes of the lease table: see lease_table.h and lease_internal.h.
  *
- * A write waits until all of its keys are pending, is proposed, and flies until it is applied. Its keys
- * are not released before: neither those that are approved already while it waits for another, nor any
- * while it flies.
+ * A write waits until all of its keys are pending, is proposed, and flies until it is applied. Its
+ * keys are not released before: neither those that are approved already while it waits for another,
+ * nor any while it flies.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
@@ -146,7 +146,7 @@ void writes_expire(struct lease_table *self, int64_t now_ms)
     table_due(self, self->expire_ms);
 }
 
-/* ---- "All keys" ------------------------------------------------------------------------------- */
+/* ---- "All keys" ---------------------------------------------------------------------------- */
 
 static void write_absorb(struct lease_write *self, struct lease_key *all, bool flies)
 {

@@ -16,7 +16,7 @@
 #include "broker/bus/alloc.h"
 #include "broker/bus/err.h"
 
-/* ---- What comes out ---------------------------------------------------------------------------- */
+/* ---- What comes out ------------------------------------------------------------------------ */
 
 __attribute__((format(printf, 2, 3))) static void say(struct leader *self, const char *format, ...)
 {
@@ -106,7 +106,7 @@ void leader_skip(struct leader *self)
         lease_action_destroy(&action);
 }
 
-/* ---- What goes in ------------------------------------------------------------------------------ */
+/* ---- What goes in -------------------------------------------------------------------------- */
 
 void leader_open(struct leader *self)
 {
@@ -199,7 +199,8 @@ void leader_written(struct leader *self, uint64_t ticket, replica_index index)
     lease_table_written(self->table, ticket, index, self->now);
 }
 
-/* Leads in term 1 since 0, with @count sessions, 1 and so on, synced in epoch 1 with leases from 0. */
+/* Leads in term 1 since 0, with @count sessions, 1 and so on, synced in epoch 1 with leases from
+ * 0. */
 void leader_lease(struct leader *self, uint64_t count)
 {
     leader_open(self);

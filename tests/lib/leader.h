@@ -1,5 +1,5 @@
-/* A leader's lease table under test: what goes in, in few words, and what it does, as a text, in order.
- * BEATs are left out unless they are asked for.
+/* A leader's lease table under test: what goes in, in few words, and what it does, as a text, in
+ * order. BEATs are left out unless they are asked for.
  *
  *   inv 1:a,b    INVALIDATE of number 1          go 7         PROPOSE of the write 7
  *   rel 2:a@105  RELEASE with index 105          no 7:busy    REFUSE of an ask or a write
@@ -30,8 +30,8 @@ void leader_open(struct leader *self);
 void leader_close(struct leader *self);
 /* Lead from now on, since now. */
 void leader_lead(struct leader *self, replica_term term, const uint64_t *sessions, size_t count);
-/* Open one that leads in term 1 since 0, with @count sessions, 1 and so on, synced in epoch 1 with leases
- * that count from 0. */
+/* Open one that leads in term 1 since 0, with @count sessions, 1 and so on, synced in epoch 1
+ * with leases that count from 0. */
 void leader_lease(struct leader *self, uint64_t count);
 
 /* What it did since this was asked last. */

@@ -1,11 +1,12 @@
-/* The leader's side of leased caches under any order of events: feed, asks and answers that are lost,
- * doubled and late, caches that are slow, rounds that don't come, leaders that change, writes that are never
- * appended.
+/* The leader's side of leased caches under any order of events: feed, asks and answers that are
+ * lost, doubled and late, caches that are slow, rounds that don't come, leaders that change, writes
+ * that are never appended.
  *
- * Caches are played here by the rules that lease_table.h builds upon, as simply as can be: what a cache
- * has stored it serves while its lease lasts, and a fill is instantaneous. The judge knows what they hold.
- * However it goes: nobody holds a key that is being written, nor an old value (T2, T3, T4, T5); the numbers
- * of a term are contiguous (T1); each ask and each write is answered once (T6).
+ * Caches are played here by the rules that lease_table.h builds upon, as simply as can be: what a
+ * cache has stored it serves while its lease lasts, and a fill is instantaneous. The judge knows
+ * what they hold. However it goes: nobody holds a key that is being written, nor an old value (T2,
+ * T3, T4, T5); the numbers of a term are contiguous (T1); each ask and each write is answered once
+ * (T6).
  *
  * All clocks are one: what clocks do is the simulator's.
  *
@@ -120,7 +121,7 @@ static void answered(struct world *self, uint64_t ticket)
     self->answers[ticket] = ANSWERED;
 }
 
-/* ---- The judge ----------------------------------------------------------------------------------- */
+/* ---- The judge ----------------------------------------------------------------------------- */
 
 static bool may_serve(const struct world *self, const struct cache *cache, size_t key)
 {
@@ -159,7 +160,7 @@ static void judge(struct world *self)
     }
 }
 
-/* ---- Caches -------------------------------------------------------------------------------------- */
+/* ---- Caches -------------------------------------------------------------------------------- */
 
 static void cache_flush(struct cache *self)
 {
@@ -236,7 +237,7 @@ static void cache_fill(struct world *self, struct cache *cache, size_t key)
     cache->version[key] = self->version[key];
 }
 
-/* ---- What is on its way -------------------------------------------------------------------------- */
+/* ---- What is on its way -------------------------------------------------------------------- */
 
 static struct lease_action *action_copy(const struct lease_action *action)
 {
@@ -297,7 +298,7 @@ static void deliver(struct world *self)
     place->type = POST_NONE;
 }
 
-/* ---- What the table wants ------------------------------------------------------------------------ */
+/* ---- What the table wants ------------------------------------------------------------------ */
 
 static void publish(struct world *self, const struct lease_action *action)
 {
@@ -385,7 +386,7 @@ static void drain(struct world *self)
     }
 }
 
-/* ---- Events -------------------------------------------------------------------------------------- */
+/* ---- Events -------------------------------------------------------------------------------- */
 
 static void begin_write(struct world *self)
 {
@@ -546,7 +547,7 @@ static void step(struct world *self)
     judge(self);
 }
 
-/* ---- The test ------------------------------------------------------------------------------------ */
+/* ---- The test ------------------------------------------------------------------------------ */
 
 static struct world *world_new(uint64_t seed)
 {

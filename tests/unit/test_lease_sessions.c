@@ -1,6 +1,6 @@
-/* The leader's side of leased caches, rule by rule (lease_table.h), each bound at its edge. Here: who is
- * left out, who is granted a lease, who is closed. How what the table does reads as a text is said in
- * tests/lib/leader.h.
+/* The leader's side of leased caches, rule by rule (lease_table.h), each bound at its edge. Here:
+ * who is left out, who is granted a lease, who is closed. How what the table does reads as a text
+ * is said in tests/lib/leader.h.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
@@ -13,9 +13,10 @@
 #include "broker/bus/limits.h"
 #include "tests/lib/leader.h"
 
-/* ---- B3: who is left out ------------------------------------------------------------------------ */
+/* ---- B3: who is left out ------------------------------------------------------------------- */
 
-/* A session that says nothing holds a writer up until its lease can't be any more: W after the anchor. */
+/* A session that says nothing holds a writer up until its lease can't be any more: W after the
+ * anchor. */
 static void test_a_silent_session_is_left_out_after_its_lease(void **state)
 {
     struct leader leader;
@@ -112,10 +113,10 @@ static void test_a_closed_session_is_not_waited_for(void **state)
     leader_close(&leader);
 }
 
-/* ---- B4: grants --------------------------------------------------------------------------------- */
+/* ---- B4: grants ---------------------------------------------------------------------------- */
 
-/* A lease counts from the start of the newest confirmed round; one that is a tenth of it old is not used
- * for another ask, which waits for a new one. */
+/* A lease counts from the start of the newest confirmed round; one that is a tenth of it old is
+ * not used for another ask, which waits for a new one. */
 static void test_a_grant_counts_from_a_confirmed_round(void **state)
 {
     struct leader leader;
@@ -136,8 +137,8 @@ static void test_a_grant_counts_from_a_confirmed_round(void **state)
     leader_close(&leader);
 }
 
-/* Without a round in its own term there is no grant: neither of an earlier term's, nor of one that the
- * ask does not wait for long enough. */
+/* Without a round in its own term there is no grant: neither of an earlier term's, nor of one
+ * that the ask does not wait for long enough. */
 static void test_no_grant_without_a_confirmed_round(void **state)
 {
     struct leader leader;
@@ -281,8 +282,8 @@ static void test_a_session_may_lapse_while_its_renewal_waits(void **state)
     leader_close(&leader);
 }
 
-/* Or it may leave an INVALIDATE unacknowledged for too long meanwhile. What it does acknowledge counts
- * at once, round or not. */
+/* Or it may leave an INVALIDATE unacknowledged for too long meanwhile. What it does acknowledge
+ * counts at once, round or not. */
 static void test_an_acknowledgement_does_not_wait_for_a_round(void **state)
 {
     struct leader leader;
@@ -336,7 +337,8 @@ static void test_a_newer_ask_takes_the_place_of_the_one_that_waits(void **state)
     leader_close(&leader);
 }
 
-/* A lease that ran out is renewed by a plain GRANT: nothing was written without that session (C7). */
+/* A lease that ran out is renewed by a plain GRANT: nothing was written without that session
+ * (C7). */
 static void test_a_lease_that_ran_out_is_renewed(void **state)
 {
     struct leader leader;
@@ -349,9 +351,10 @@ static void test_a_lease_that_ran_out_is_renewed(void **state)
     leader_close(&leader);
 }
 
-/* ---- B5: SYNC ----------------------------------------------------------------------------------- */
+/* ---- B5: SYNC ------------------------------------------------------------------------------ */
 
-/* A session opened while keys are approving or pending: nobody waits for it, and it is told them all. */
+/* A session opened while keys are approving or pending: nobody waits for it, and it is told them
+ * all. */
 static void test_a_session_that_opens_is_told_what_is_not_quiet(void **state)
 {
     struct leader leader;
@@ -434,10 +437,10 @@ static void test_a_sync_is_for_one_term(void **state)
     leader_close(&leader);
 }
 
-/* ---- B9: the end of a session -------------------------------------------------------------------- */
+/* ---- B9: the end of a session -------------------------------------------------------------- */
 
-/* Silent for ten seconds, a session is closed; others are not. Its asks are refused from then on, and
- * its end is proposed again if it does not come. */
+/* Silent for ten seconds, a session is closed; others are not. Its asks are refused from then
+ * on, and its end is proposed again if it does not come. */
 static void test_a_session_that_is_silent_is_closed(void **state)
 {
     struct leader leader;
@@ -495,7 +498,7 @@ static void test_sessions_are_bounded(void **state)
     leader_close(&leader);
 }
 
-/* ---- B10: back-off ------------------------------------------------------------------------------ */
+/* ---- B10: back-off ------------------------------------------------------------------------- */
 
 /* Session 1 makes a writer wait until it is left out. */
 static void make_wait(struct leader *self, uint64_t ticket)
@@ -508,8 +511,8 @@ static void make_wait(struct leader *self, uint64_t ticket)
     leader_skip(self);
 }
 
-/* Who made a writer wait is let in again after a second, two, four and so on to a minute; and who kept
- * up for a minute has one second to wait again. */
+/* Who made a writer wait is let in again after a second, two, four and so on to a minute; and
+ * who kept up for a minute has one second to wait again. */
 static void test_who_makes_writers_wait_is_kept_out_for_longer_each_time(void **state)
 {
     struct leader leader;

@@ -1,6 +1,6 @@
-/* The leader's side of leased caches, rule by rule (lease_table.h), each bound at its edge. Here: writes,
- * keys and leadership; test_lease_sessions.c has who is left out and who is granted a lease. How what the
- * table does reads as a text is said in tests/lib/leader.h.
+/* The leader's side of leased caches, rule by rule (lease_table.h), each bound at its edge. Here:
+ * writes, keys and leadership; test_lease_sessions.c has who is left out and who is granted a
+ * lease. How what the table does reads as a text is said in tests/lib/leader.h.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
@@ -14,7 +14,7 @@
 #include "broker/bus/limits.h"
 #include "tests/lib/leader.h"
 
-/* ---- B1: ready ---------------------------------------------------------------------------------- */
+/* ---- B1: ready ----------------------------------------------------------------------------- */
 
 /* Who does not lead grants nothing and proposes nothing. */
 static void test_nothing_is_granted_or_proposed_before_it_leads(void **state)
@@ -35,7 +35,7 @@ static void test_nothing_is_granted_or_proposed_before_it_leads(void **state)
     leader_close(&leader);
 }
 
-/* ---- B2: writes --------------------------------------------------------------------------------- */
+/* ---- B2: writes ---------------------------------------------------------------------------- */
 
 /* A quiet key: told once, proposed when the last session has acknowledged. */
 static void test_a_write_is_proposed_when_all_have_let_go(void **state)
@@ -92,8 +92,8 @@ static void test_writes_wait_with_a_key_that_is_approving(void **state)
     leader_close(&leader);
 }
 
-/* Keys of which some are pending, some approving, some quiet: told is only what is quiet, waited for is
- * only what is not pending, and what is pending stays so meanwhile, however long. */
+/* Keys of which some are pending, some approving, some quiet: told is only what is quiet, waited
+ * for is only what is not pending, and what is pending stays so meanwhile, however long. */
 static void test_a_write_of_pending_and_approving_keys(void **state)
 {
     struct leader leader;
@@ -136,7 +136,8 @@ static void test_keys_are_taken_once(void **state)
     leader_close(&leader);
 }
 
-/* A store without caches pays nothing: no message, no waiting; neither does one whose caches lapsed. */
+/* A store without caches pays nothing: no message, no waiting; neither does one whose caches
+ * lapsed. */
 static void test_without_holders_a_write_is_proposed_at_once(void **state)
 {
     struct leader leader;
@@ -174,7 +175,7 @@ static void test_writes_that_wait_are_bounded(void **state)
     leader_close(&leader);
 }
 
-/* ---- Deadlines ---------------------------------------------------------------------------------- */
+/* ---- Deadlines ----------------------------------------------------------------------------- */
 
 /* Refused at its deadline, and not before; the key goes on to pending, and is released. */
 static void test_a_deadline_passes_while_a_key_is_approving(void **state)
@@ -217,9 +218,10 @@ static void test_nothing_is_proposed_after_its_deadline(void **state)
     leader_close(&leader);
 }
 
-/* ---- B6: release -------------------------------------------------------------------------------- */
+/* ---- B6: release --------------------------------------------------------------------------- */
 
-/* After a quiet time since its last write was applied, with the commit index, together with others. */
+/* After a quiet time since its last write was applied, with the commit index, together with
+ * others. */
 static void test_a_key_is_released_when_it_was_quiet(void **state)
 {
     struct leader leader;
@@ -268,7 +270,7 @@ static void test_a_key_is_not_released_with_a_write_in_flight(void **state)
     leader_close(&leader);
 }
 
-/* ---- B7: again and again ------------------------------------------------------------------------ */
+/* ---- B7: again and again ------------------------------------------------------------------- */
 
 /* What is not acknowledged is told again, the same under the same number. */
 static void test_an_invalidation_is_repeated(void **state)
@@ -296,7 +298,8 @@ static void test_an_invalidation_is_repeated(void **state)
     leader_close(&leader);
 }
 
-/* Who has nothing to tell says what was told last, at once in a new term: a lost message is noticed. */
+/* Who has nothing to tell says what was told last, at once in a new term: a lost message is
+ * noticed. */
 static void test_silence_is_filled_with_beats(void **state)
 {
     struct leader leader;
@@ -327,10 +330,10 @@ static void test_silence_is_filled_with_beats(void **state)
     leader_close(&leader);
 }
 
-/* ---- B8: leadership comes and goes -------------------------------------------------------------- */
+/* ---- B8: leadership comes and goes --------------------------------------------------------- */
 
-/* What waits is refused; what was to be proposed and was not yet may not be in a later term, where the
- * key is held again. */
+/* What waits is refused; what was to be proposed and was not yet may not be in a later term,
+ * where the key is held again. */
 static void test_who_waits_is_refused_when_leadership_goes(void **state)
 {
     struct leader leader;
@@ -352,7 +355,8 @@ static void test_who_waits_is_refused_when_leadership_goes(void **state)
     leader_close(&leader);
 }
 
-/* The write of an earlier term says nothing about a key of this one. The numbers begin anew (T1). */
+/* The write of an earlier term says nothing about a key of this one. The numbers begin anew
+ * (T1). */
 static void test_a_write_of_an_earlier_term_is_no_more(void **state)
 {
     struct leader leader;
@@ -429,7 +433,8 @@ static void test_a_write_of_many_keys_is_one_of_all(void **state)
     leader_close(&leader);
 }
 
-/* "All keys" overlaps every key: what waited for one waits for it, what comes needs nothing else. */
+/* "All keys" overlaps every key: what waited for one waits for it, what comes needs nothing
+ * else. */
 static void test_all_keys_overlap_each(void **state)
 {
     struct leader leader;
