@@ -6,8 +6,8 @@
  * lease_sessions.c sessions: acknowledgements, grants, who is left out
  *
  * "All keys" is a key like the others, beside them: as soon as it is not quiet there is no other
- * that is, so that what is not quiet is either the named ones or that one. What it has absorbed stays
- * unheld: it is told, and released, with all others, after the last write of any of them.
+ * that is, so that what is not quiet is either the named ones or that one. What it has absorbed
+ * stays unheld: it is told, and released, with all others, after the last write of any of them.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_REPLICA_LEASE_INTERNAL_H
