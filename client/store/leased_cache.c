@@ -105,8 +105,8 @@ static struct leased_fill *fill_begin(struct leased_cache *self, const struct le
     return fill;
 }
 
-/* C5, C6. To join a fill takes what it takes to begin one. That one's watermark may be lower than the
- * present one: it was high enough for this key, which was not pending then or since. */
+/* C5, C6. To join a fill takes what it takes to begin one. That one's watermark may be lower than
+ * the present one: it was high enough for this key, which was not pending then or since. */
 enum leased_miss leased_cache_miss(struct leased_cache *self, const char *key, uint64_t *token,
                                    uint64_t *watermark)
 {

@@ -1,26 +1,29 @@
-/* A cache that is never stale: what it holds under a lease, when it may serve it, and what it tells the
- * group's leader. The leader's side and the protocol, with the rules' numbers that are used here, are
- * docs/consistency.md.
+/* A cache that is never stale: what it holds under a lease, when it may serve it, and what it tells
+ * the group's leader. The leader's side and the protocol, with the rules' numbers that are used
+ * here, are docs/consistency.md.
  *
- * Pure: messages come in with the time; what is to be sent comes back as asks from leased_cache_ask().
- * One exception is the heart of it: leased_cache_get() takes the entry first and reads the clock after
- * that (C1), so the clock is a function that is given to it. It has to be CLOCK_BOOTTIME, read when it is
- * called: never a loop's cached time, nor a flag that a timer sets.
+ * Pure: messages come in with the time; what is to be sent comes back as asks from
+ * leased_cache_ask(). One exception is the heart of it: leased_cache_get() takes the entry first
+ * and reads the clock after that (C1), so the clock is a function that is given to it. It has to be
+ * CLOCK_BOOTTIME, read when it is called: never a loop's cached time, nor a flag that a timer sets.
  *
- * One thread. An *epoch* is the time between two flushes. *Pending* is a key that is being changed: it is
- * neither served nor stored. The *watermark* is the log index that a replica must have applied to answer a
- * fill. A *fill* is a read whose answer may be stored; it is *poisoned* by what makes its answer too old to
- * be stored, and nobody joins it then.
+ * One thread. An *epoch* is the time between two flushes. *Pending* is a key that is being changed:
+ * it is neither served nor stored. The *watermark* is the log index that a replica must have
+ * applied to answer a fill. A *fill* is a read whose answer may be stored; it is *poisoned* by what
+ * makes its answer too old to be stored, and nobody joins it then.
  *
  * Invariants
- *   C1  served is only what was stored in the epoch that is, while a lease of that epoch was valid by a clock
- *       that was read after the entry was taken and after the request came.
- *   C2  a lease ends LEASE_DRIFT early by its own clock, counted from before its ask was sent.
- *   C3  messages of the feed are applied in order, in their term, without a gap, each once; an
+ *   L1  served is only what was stored in the epoch that is, while a lease of that epoch was valid
+ *       by a clock that was read after the entry was taken and after the request came.
+ *   L2  a lease ends LEASE_DRIFT_PERMILLE early by its own clock, counted from before its ask was
+ *       sent.
+ *   L3  messages of the feed are applied in order, in their term, without a gap, each once; an
  *       acknowledgement is never ahead of what was applied.
- *   C4  an entry is stored only by a fill of this epoch that is not poisoned, of a key that is not pending.
- *   C5  entries and bytes are bounded; what was not used longest goes first. Fills are bounded too, and
- *       so are pending keys and what is kept of the feed during a SYNC: at those bounds it begins anew.
+ *   L4  an entry is stored only by a fill of this epoch that is not poisoned, of a key that is not
+ *       pending.
+ *   L5  entries and bytes are bounded; what was not used longest goes first. Fills are bounded too,
+ *       and so are pending keys and what is kept of the feed during a SYNC: at those bounds it
+ *       begins anew.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_STORE_LEASED_CACHE_H
@@ -52,7 +55,8 @@ struct leased_value {
     size_t size;
 };
 
-/* Whether @key is here and may be served; then @value is valid until the next call of any function. */
+/* Whether @key is here and may be served; then @value is valid until the next call of any
+ * function. */
 bool leased_cache_get(struct leased_cache *self, const char *key, struct leased_value *value);
 
 enum leased_miss {
@@ -61,18 +65,19 @@ enum leased_miss {
     LEASED_PASS, /* a linearizable read of one's own; the answer is not stored */
 };
 
-/* What to do about a key that leased_cache_get() did not have, asked for a request that came by now.
+/* What to do about a key that leased_cache_get() did not have, asked for a request that came by
+ * now.
  *
  * @token      of the fill, never used twice
  * @watermark  a log index; 0: any */
 enum leased_miss leased_cache_miss(struct leased_cache *self, const char *key, uint64_t *token,
                                    uint64_t *watermark);
-/* The fill's answer has come, once for each LEASED_FILL: it is stored if it may be. NULL: it failed.
- * Whoever joined may have the answer in any case: it was fresh when they joined. */
+/* The fill's answer has come, once for each LEASED_FILL: it is stored if it may be. NULL: it
+ * failed. Whoever joined may have the answer in any case: it was fresh when they joined. */
 void leased_cache_fill(struct leased_cache *self, uint64_t token, const struct leased_value *value);
 
-/* Let go, as an operator asks: of one key, or (NULL) of all of them. The lease stays. Running fills are
- * poisoned. */
+/* Let go, as an operator asks: of one key, or (NULL) of all of them. The lease stays. Running fills
+ * are poisoned. */
 void leased_cache_drop(struct leased_cache *self, const char *key);
 
 /* ---- Messages -------------------------------------------------------------------------------- */
@@ -86,8 +91,8 @@ struct leased_message {
     uint64_t seq;
     const char *const *keys;
     size_t count;
-    /* Every key: those, too, that were named before, which are then not released by name. RELEASE of all
-     * lifts nothing that was named since. */
+    /* Every key: those, too, that were named before, which are then not released by name. RELEASE
+     * of all lifts nothing that was named since. */
     bool all;
     uint64_t index; /* RELEASE */
 };
@@ -109,20 +114,21 @@ struct leased_ask {
     uint64_t acked; /* RENEW */
 };
 
-/* What to send now, if anything; @now_ms is read before it is sent. To be called until there is nothing
- * more, after every message and answer, and when leased_cache_deadline_ms() has come.
+/* What to send now, if anything; @now_ms is read before it is sent. To be called until there is
+ * nothing more, after every message and answer, and when leased_cache_deadline_ms() has come.
  *
- * Each ask has a number of its own, and each SYNC an epoch of its own, which are not used again by this
- * cache, in whatever session. A lease is renewed when a third of it is over; what gets no answer, or is
- * refused, is asked again after a pause that doubles up to LEASE_BACKOFF_MS. An acknowledgement is sent at
- * once; while LEASE_ASKS_MAX asks are under way it waits. */
+ * Each ask has a number of its own, and each SYNC an epoch of its own, which are not used again by
+ * this cache, in whatever session. A lease is renewed when a third of it is over; what gets no
+ * answer, or is refused, is asked again after a pause that doubles up to LEASE_BACKOFF_MS. An
+ * acknowledgement is sent at once; while LEASE_ASKS_MAX asks are under way it waits. */
 bool leased_cache_ask(struct leased_cache *self, int64_t now_ms, struct leased_ask *ask);
 int64_t leased_cache_deadline_ms(const struct leased_cache *self);
 
 /* What the leader answered to the ask @ask: the session that it opened; */
 void leased_cache_opened(struct leased_cache *self, uint64_t ask, uint64_t session, uint64_t term,
                          int64_t now_ms);
-/* SYNCED, whose keys are those of @synced (its type is not looked at), and its index the commit index; */
+/* SYNCED, whose keys are those of @synced (its type is not looked at), and its index the commit
+ * index; */
 void leased_cache_synced(struct leased_cache *self, uint64_t ask, uint64_t epoch,
                          const struct leased_message *synced, int64_t remaining_ms, int64_t now_ms);
 /* GRANT; */

@@ -1,8 +1,8 @@
 /* See leased_cache.h. This part: what is asked of the leader, when, and its answers.
  *
- * An answer counts only while its ask is in `sent`. A flush takes out what was asked before it, and each
- * OPEN and SYNC the one before itself; so an answer to an earlier try, of an earlier epoch, or that comes
- * twice, finds nothing.
+ * An answer counts only while its ask is in `sent`. A flush takes out what was asked before it, and
+ * each OPEN and SYNC the one before itself; so an answer to an earlier try, of an earlier epoch, or
+ * that comes twice, finds nothing.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
@@ -89,8 +89,8 @@ static bool sent_take(struct leased_cache *self, uint64_t ask, int64_t *sent_ms)
     return false;
 }
 
-/* C4: each try of a SYNC has an epoch of its own. Its answer's seq covers all that was said before it
- * was sent, so what is kept begins anew. */
+/* C4: each try of a SYNC has an epoch of its own. Its answer's seq covers all that was said before
+ * it was sent, so what is kept begins anew. */
 static void asks_begin_sync(struct leased_cache *self, int64_t now_ms)
 {
     self->epoch++;
@@ -183,8 +183,8 @@ void leased_cache_granted(struct leased_cache *self, uint64_t ask, uint64_t epoc
     lease_take(self, sent_ms, remaining_ms);
 }
 
-/* The leader knows no such session: there can't be a lease, and another session has to be opened. This
- * may be another cluster, so whoever opens it tells what the term is. */
+/* The leader knows no such session: there can't be a lease, and another session has to be opened.
+ * This may be another cluster, so whoever opens it tells what the term is. */
 static void asks_lose_session(struct leased_cache *self, int64_t now_ms)
 {
     leased_flush(self, now_ms);

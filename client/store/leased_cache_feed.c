@@ -61,8 +61,8 @@ void leased_drop_kept(struct leased_cache *self)
         kept_free(&self->kept[--self->kept_count]);
 }
 
-/* A message has come during a SYNC: SYNCED tells whether it counts (C4). A beat never does: the next
- * one says as much. */
+/* A message has come during a SYNC: SYNCED tells whether it counts (C4). A beat never does: the
+ * next one says as much. */
 static void feed_keep(struct leased_cache *self, const struct leased_message *message,
                       int64_t now_ms)
 {

@@ -1,4 +1,5 @@
-/* See leased_entries.h. An entry is one allocation: the table's key, the text and the value are in it.
+/* See leased_entries.h. An entry is one allocation: the table's key, the text and the value are in
+ * it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "client/store/leased_entries.h"
@@ -15,10 +16,17 @@ struct leased_entries {
     size_t bytes;
 };
 
+static void entry_free(void **entry_p)
+{
+    free(*entry_p);
+    *entry_p = NULL;
+}
+
 struct leased_entries *leased_entries_new(size_t entries_max, size_t bytes_max)
 {
     struct leased_entries *self = alloc_zero(sizeof *self);
     self->table = leased_key_table_new();
+    zhashx_set_destructor(self->table, entry_free);
     self->mark.newer = self->mark.older = &self->mark;
     self->entries_max = entries_max;
     self->bytes_max = bytes_max;
@@ -30,7 +38,6 @@ void leased_entries_destroy(struct leased_entries **self_p)
     struct leased_entries *self = *self_p;
     if (self == NULL)
         return;
-    (void)leased_entries_clear(self);
     zhashx_destroy(&self->table);
     free(self);
     *self_p = NULL;
@@ -73,11 +80,10 @@ static size_t entry_cost(const struct leased_entry *self)
 
 static void entries_forget(struct leased_entries *self, struct leased_entry *entry)
 {
-    zhashx_delete(self->table, &entry->key);
     place_unlink(&entry->place);
     assert(self->bytes >= entry_cost(entry));
     self->bytes -= entry_cost(entry);
-    free(entry);
+    zhashx_delete(self->table, &entry->key);
 }
 
 static struct leased_entry *entry_new(const struct leased_key *key, uint64_t epoch,
@@ -128,11 +134,7 @@ size_t leased_entries_clear(struct leased_entries *self)
 {
     const size_t count = zhashx_size(self->table);
     zhashx_purge(self->table);
-    while (self->mark.newer != &self->mark) {
-        struct leased_entry *entry = entries_oldest(self);
-        place_unlink(&entry->place);
-        free(entry);
-    }
+    self->mark.newer = self->mark.older = &self->mark;
     self->bytes = 0;
     return count;
 }

@@ -1,5 +1,5 @@
-/* What a leased cache holds: values by key, within a bound of entries and one of bytes. At either, what
- * was not taken or put for longest goes. It knows nothing of leases.
+/* What a leased cache holds: values by key, within a bound of entries and one of bytes. At either,
+ * what was not taken or put for longest goes. It knows nothing of leases.
  *
  * Invariants
  *   E1  entries and bytes are within their bounds at any time.
@@ -36,8 +36,8 @@ void leased_entries_destroy(struct leased_entries **self_p);
  * removed. */
 const struct leased_entry *leased_entries_take(struct leased_entries *self,
                                                const struct leased_key *key);
-/* Put a copy in, instead of what is there under @key. Returns how many others had to go; or, of what is
- * too large by itself and not put, SIZE_MAX. */
+/* Put a copy in, instead of what is there under @key. Returns how many others had to go; or, of
+ * what is too large by itself and not put, SIZE_MAX. */
 size_t leased_entries_put(struct leased_entries *self, const struct leased_key *key, uint64_t epoch,
                           const void *data, size_t size);
 /* Returns whether it was there. */

@@ -1,10 +1,10 @@
-/* A leased cache under any order of events: messages in order, doubled, late and lost, of this leader or
- * of one that was deposed; fills that take their time; clocks that differ by 1 %; pauses of everybody, or
- * of the cache alone, also between the entry and the clock that it is served by. However it goes, no
- * reader gets what was committed over before it asked.
+/* A leased cache under any order of events: messages in order, doubled, late and lost, of this
+ * leader or of one that was deposed; fills that take their time; clocks that differ by 1 %; pauses
+ * of everybody, or of the cache alone, also between the entry and the clock that it is served by.
+ * However it goes, no reader gets what was committed over before it asked.
  *
- * The leader is played by the rules B1 to B10, in their simplest form, for one cache; the log is a list
- * of the keys that were written. Nothing of what the cache says of itself is believed.
+ * The leader is played by the rules B1 to B10, in their simplest form, for one cache; the log is a
+ * list of the keys that were written. Nothing of what the cache says of itself is believed.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
@@ -508,7 +508,8 @@ static void read_one(struct world *self)
     self->reading = false;
 }
 
-/* A replica that has applied as much as the watermark, or more, has answered, some time ago or now. */
+/* A replica that has applied as much as the watermark, or more, has answered, some time ago or
+ * now. */
 static void answer_fill(struct world *self)
 {
     struct fill *fill = &self->fills[draw(self, FILLS_MAX)];
