@@ -99,6 +99,47 @@ static void isolate_cache(struct sim_lease *self)
     uncut_later(self);
 }
 
+/* Nothing is lost, but what was said may be heard again, much later. */
+static void echo(struct sim_lease *self)
+{
+    const struct sim_weather weather = {
+        .doubled = (unsigned)sim_below(self->sim, 60 * SIM_PERCENT),
+        .late_us_max = sim_between(self->sim, 1000, 1500000),
+    };
+
+    sim_lease_weather(self->post, &weather);
+}
+
+static void write_each(struct sim *sim, struct sim_event *event)
+{
+    struct lease_mail mail = {.kind = LEASE_MAIL_WRITE, .cache = -1};
+
+    (void)event;
+    for (unsigned key = 0; key < LEASE_KEYS; key++) {
+        mail.keys = UINT32_C(1) << key;
+        sim_lease_send_leader(sim, &mail);
+    }
+}
+
+/* A cache hears nothing, and mostly is not heard, for longer than a lease lasts, while all that it holds is
+ * written: the moment at which its lease must be over is the writers'. */
+static void starve(struct sim_lease *self)
+{
+    struct sim *sim = self->sim;
+    const int cache = (int)sim_below(sim, self->cache_count);
+    const bool heard = sim_below(sim, 4) == 0;
+
+    sim_lease_uncut_all(self->post);
+    echo(self);
+    for (int i = 0; i < (int)sim->node_count; i++) {
+        sim_lease_cut(self->post, i, cache, true, true);
+        sim_lease_cut(self->post, i, cache, false, !heard);
+    }
+    later(sim, sim_between(sim, 10000, 500000), write_each, 0);
+    sim->counts.partitions++;
+    later(sim, sim_between(sim, 1200000, 2000000), uncut, ++self->cut);
+}
+
 static void cut_some(struct sim_lease *self)
 {
     struct sim *sim = self->sim;
@@ -194,9 +235,9 @@ static const struct {
     void (*act)(struct sim_lease *self);
     unsigned weight;
 } harms[] = {
-    {pause_cache, 8},   {pause_leader, 3}, {crash_cache, 10}, {lose, 2},
-    {isolate_cache, 6}, {cut_some, 6},     {part, 8},         {hand_over, 4},
-    {uncut_now, 6},     {storm, 8},        {calm, 8},
+    {pause_cache, 8}, {pause_leader, 3}, {crash_cache, 10}, {lose, 2},      {isolate_cache, 6},
+    {starve, 8},      {cut_some, 6},     {part, 8},         {hand_over, 4}, {uncut_now, 6},
+    {storm, 8},       {echo, 4},         {calm, 8},
 };
 
 static void act_once(struct sim_lease *self)
