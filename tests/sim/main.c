@@ -99,6 +99,8 @@ static void print_counts(const struct sim_counts *c, double seconds)
         {"pending already", c->spared},
         {"sessions lapsed", c->lapses},
         {"writes refused", c->refused_writes},
+        {"pauses past a lease", c->long_pauses},
+        {"partitions past one", c->long_partitions},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
@@ -185,7 +187,7 @@ static bool look_for(const struct sim_batch *batch, enum sim_mutation mutation)
 
     if (finding.seed != 0)
         snprintf(seed, sizeof seed, "seed %" PRIu64, finding.seed);
-    printf("%-16s %-10s %-16s %s\n", sim_mutation_name(mutation), seed,
+    printf("%-18s %-10s %-17s %s\n", sim_mutation_name(mutation), seed,
            finding.by_case != NULL ? finding.by_case : "-", found ? finding.what : "NOT FOUND");
     fflush(stdout);
     return found;
@@ -214,7 +216,7 @@ static int run_mutations(const struct sim_batch *batch)
         if (only != MUTATION_NONE ? (int)only != i : !is_for((enum sim_mutation)i, &batch->options))
             continue;
         if (i == MUTATION_VOTE_RESULT && only != MUTATION_VOTE_RESULT)
-            printf("%-16s %s\n", sim_mutation_name(MUTATION_VOTE_RESULT), only_sanitizers);
+            printf("%-18s %s\n", sim_mutation_name(MUTATION_VOTE_RESULT), only_sanitizers);
         else
             missed += !look_for(batch, (enum sim_mutation)i);
     }

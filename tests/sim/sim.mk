@@ -4,6 +4,7 @@
 #   make sim-store SEEDS=1-10000   so many runs of whole stores
 #   make sim-lease SEEDS=1-10000   so many runs of a group with leased caches
 #   make sim-mutations       put in each fault and say which seed or case finds it
+#   make sim-lease-mutations   those of leased caches alone
 #   make sim-cases           the directed cases
 #   make sim-replay SIM_FLAGS="--seed 7 --trace"   one run, step by step
 #   make driver-tests        the unit tests of the driver alone
@@ -71,6 +72,8 @@ sim-mutations: $(SIM_PROGRAM)
 	$(Q)$(SIM_PROGRAM) --mutations --seeds 1-1000 --jobs $(SIM_JOBS) $(SIM_FLAGS)
 	$(Q)$(SIM_PROGRAM) --mutations --machine store --seeds 1-1000 --jobs $(SIM_JOBS) $(SIM_FLAGS)
 	$(Q)$(SIM_PROGRAM) --mutations --machine lease --seeds 1-1000 --jobs $(SIM_JOBS) $(SIM_FLAGS)
+sim-lease-mutations: $(SIM_PROGRAM)
+	$(Q)$(SIM_PROGRAM) --mutations --machine lease --seeds 1-1000 --jobs $(SIM_JOBS) $(SIM_FLAGS)
 sim-lease: $(SIM_PROGRAM)
 	$(Q)$(SIM_PROGRAM) --machine lease --seeds $(SEEDS) --jobs $(SIM_JOBS) $(SIM_FLAGS)
 sim-store: $(SIM_PROGRAM)
@@ -79,4 +82,4 @@ sim-store: $(SIM_PROGRAM)
 sim-replay: $(SIM_PROGRAM)
 	$(Q)$(SIM_PROGRAM) $(SIM_FLAGS)
 
-.PHONY: driver-tests sim sim-lease sim-store sim-cases sim-mutations sim-replay
+.PHONY: driver-tests sim sim-lease sim-store sim-cases sim-mutations sim-lease-mutations sim-replay

@@ -360,19 +360,24 @@ static void play_long_tail(struct script *script)
 /* ---- Running ------------------------------------------------------------------------------------- */
 
 const struct sim_case sim_cases[] = {
-    {"figure-8", 5, true, MUTATION_NONE, play_figure_8},
-    {"figure-8-without-pre-vote", 5, false, MUTATION_NONE, play_figure_8},
-    {"idle-leader", 3, true, MUTATION_BARRIER, play_idle_leader},
-    {"cut-off-leader", 3, true, MUTATION_READ_ROUND, play_cut_off_leader},
-    {"stale-refusal", 3, true, MUTATION_STALE_REJECT, play_stale_refusal},
-    {"double-change", 5, true, MUTATION_DOUBLE_CHANGE, play_double_change},
-    {"unaware-voter", 3, true, MUTATION_VOTING_ROLE, play_unaware_voter},
-    {"unaware-voter-without-pre-vote", 3, false, MUTATION_DISRUPT, play_unaware_voter},
-    {"sole-voter", 1, true, MUTATION_SOLE_VOTER, play_sole_voter},
-    {"pre-vote-term", 3, true, MUTATION_PRE_VOTE_TERM, play_pre_vote_term},
-    {"long-tail", 3, true, MUTATION_HINT, play_long_tail},
-    {"two-memberships", 4, true, MUTATION_NONE, play_two_memberships},
-    {"two-memberships-without-pre-vote", 4, false, MUTATION_NONE, play_two_memberships},
+    {"figure-8", 5, true, MUTATION_NONE, play_figure_8, NULL},
+    {"figure-8-without-pre-vote", 5, false, MUTATION_NONE, play_figure_8, NULL},
+    {"idle-leader", 3, true, MUTATION_BARRIER, play_idle_leader, NULL},
+    {"cut-off-leader", 3, true, MUTATION_READ_ROUND, play_cut_off_leader, NULL},
+    {"stale-refusal", 3, true, MUTATION_STALE_REJECT, play_stale_refusal, NULL},
+    {"double-change", 5, true, MUTATION_DOUBLE_CHANGE, play_double_change, NULL},
+    {"unaware-voter", 3, true, MUTATION_VOTING_ROLE, play_unaware_voter, NULL},
+    {"unaware-voter-without-pre-vote", 3, false, MUTATION_DISRUPT, play_unaware_voter, NULL},
+    {"sole-voter", 1, true, MUTATION_SOLE_VOTER, play_sole_voter, NULL},
+    {"pre-vote-term", 3, true, MUTATION_PRE_VOTE_TERM, play_pre_vote_term, NULL},
+    {"long-tail", 3, true, MUTATION_HINT, play_long_tail, NULL},
+    {"two-memberships", 4, true, MUTATION_NONE, play_two_memberships, NULL},
+    {"two-memberships-without-pre-vote", 4, false, MUTATION_NONE, play_two_memberships, NULL},
+    {"lease-end", 3, true, MUTATION_LEASE_WAIT_100, NULL, play_lease_end},
+    {"lease-end-3", 3, true, MUTATION_LEASE_DRIFT_3, NULL, play_lease_end},
+    {"lease-late-answer", 3, true, MUTATION_LEASE_ARRIVAL, NULL, play_lease_late_answer},
+    {"lease-lapsed", 3, true, MUTATION_LEASE_LAPSED, NULL, play_lease_lapsed},
+    {"lease-renewal", 3, true, MUTATION_LEASE_RENEWAL, NULL, play_lease_renewal},
 };
 const size_t sim_case_count = sizeof sim_cases / sizeof sim_cases[0];
 
@@ -389,9 +394,12 @@ bool sim_case_run(const struct sim_case *self, enum sim_mutation mutation, FILE 
                                   .mutation = mutation,
                                   .use = &sim_use_toy,
                                   .trace = trace};
-    struct script script = {sim_new(&options)};
+    struct script script;
     bool good;
 
+    if (self->play_lease != NULL)
+        return sim_lease_play(self->play_lease, mutation, trace, why, size);
+    script.sim = sim_new(&options);
     script.sim->scripted = true;
     script.sim->traits.wire = true;
     script.sim->traits.in_flight_max = 1; /* entries go one by one */

@@ -4,6 +4,7 @@
 #ifndef PYGMY_SIM_CASES_H
 #define PYGMY_SIM_CASES_H
 
+#include "tests/sim/sim_lease_cases.h"
 #include "tests/sim/sim_runner.h"
 
 struct script;
@@ -14,6 +15,7 @@ struct sim_case {
     bool pre_vote;
     enum sim_mutation finds; /* what it is there to find; MUTATION_NONE: nothing of that kind */
     void (*play)(struct script *script);
+    sim_lease_play_fn *play_lease; /* instead: of a group with leased caches */
 };
 
 extern const struct sim_case sim_cases[];

@@ -14,6 +14,8 @@
 
 /* Clocks are wrong by so much at most, as the leases allow for. */
 #define DRIFT_PPM 10000
+/* Between two reads of a cache, at the mean, when all is over but that each serves again. */
+#define STILL_READ_US 50000
 
 /* ---- What the group is there for ---------------------------------------------------------------- */
 
@@ -83,7 +85,15 @@ static int64_t drift_ppm(void)
     return DRIFT_PPM;
 }
 
-static void open_world(struct sim_lease *self, const struct sim_options *options)
+/* How patient a cache's host is: a late answer counts for whoever still waits for it. */
+static unsigned some_patience_us(struct sim *sim)
+{
+    static const unsigned us[] = {150000, 700000, 2000000};
+
+    return us[sim_below(sim, sizeof us / sizeof us[0])];
+}
+
+void sim_lease_open(struct sim_lease *self, const struct sim_options *options)
 {
     struct sim_options ours = *options;
     struct sim *sim;
@@ -92,15 +102,17 @@ static void open_world(struct sim_lease *self, const struct sim_options *options
     self->sim = sim = sim_new(&ours);
     sim->user = self;
     sim->traits.drift_ppm = drift_ppm();
-    /* Leases last a second: there has to be time for some between two faults. */
-    sim->traits.nemesis_us *= 4;
+    /* Leases last a second: there has to be time for some between two faults, and here and there for
+     * many. */
+    sim->traits.nemesis_us *= 4U << sim_below(sim, 3);
     self->post = sim_lease_post_new();
     self->read_us = (unsigned)sim_between(sim, 1000, 10000);
     self->write_us = (unsigned)sim_between(sim, 15000, 100000);
     self->harm_us = (unsigned)sim_between(sim, 100000, 1500000);
+    self->ask_us = some_patience_us(sim);
 }
 
-static void close_world(struct sim_lease *self)
+void sim_lease_close(struct sim_lease *self)
 {
     for (size_t i = 0; i < self->cache_count; i++)
         sim_lease_cache_destroy(&self->caches[i]);
@@ -168,6 +180,7 @@ static void serve_again(struct sim_lease *self)
     const int64_t still_us = sim->world->now_us;
 
     self->still = true;
+    self->read_us = STILL_READ_US; /* long back-offs are waited for */
     all_hit(self, hit);
     memset(hit, 0, sizeof hit);
     while (!all_hit(self, hit) && sim_step(sim))
@@ -191,7 +204,7 @@ bool sim_lease_run(const struct sim_options *options, struct sim_counts *counts,
     struct sim_lease self = {0};
     int64_t heal_us, healed_us;
 
-    open_world(&self, options);
+    sim_lease_open(&self, options);
     fire(&self);
     heal_us = self.sim->world->now_us;
     heal(&self);
@@ -200,6 +213,6 @@ bool sim_lease_run(const struct sim_options *options, struct sim_counts *counts,
     sim_end(self.sim, heal_us + self.sim->world->now_us - healed_us);
     count(&self, counts);
     memcpy(violation, self.sim->world->violation, sizeof self.sim->world->violation);
-    close_world(&self);
+    sim_lease_close(&self);
     return violation[0] == '\0';
 }

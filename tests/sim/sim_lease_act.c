@@ -118,10 +118,17 @@ static void confirmed(void *arg, int code)
         if (self->confirmed_ms < call->begun_ms)
             self->confirmed_ms = call->begun_ms;
         lease_table_commit(self->table, call->node->commit);
-        lease_table_confirmed(self->table, call->begun_ms, lease_process_now_ms(self));
+        lease_table_confirmed(self->table, call->begun_ms - lease_process_short_ms(),
+                              lease_process_now_ms(self));
         lease_process_act(self);
     }
     free(call);
+}
+
+/* MUTATION_LEASE_BARRIER: a round that a majority confirms at once, which no read would wait for. */
+static bool grants_early(const struct lease_process *self)
+{
+    return sim_mutation_is(MUTATION_LEASE_BARRIER) && lease_process_before_barrier(self);
 }
 
 /* By the read index: a leader's own round, which a majority confirms in its term. What a node asked as
@@ -130,7 +137,7 @@ static void begin_round(struct lease_process *self)
 {
     const int64_t now_ms = lease_process_now_ms(self);
 
-    if (sim_mutation_is(MUTATION_LEASE_ANCHOR))
+    if (sim_mutation_is(MUTATION_LEASE_ANCHOR) || grants_early(self))
         lease_table_confirmed(self->table, now_ms, now_ms);
     else
         sim_shell_read(self->shell, now_ms + READ_WAIT_MS, confirmed, free,
@@ -205,17 +212,6 @@ static void publish(struct lease_process *self, const struct lease_action *actio
     }
 }
 
-/* How much longer a lease is than its leader waits, where it should not be: it comes to the same as to
- * shorten the wait. */
-static int64_t stretch_ms(void)
-{
-    if (sim_mutation_is(MUTATION_LEASE_WAIT_100))
-        return LEASE_WAIT_MS - LEASE_MS;
-    if (sim_mutation_is(MUTATION_LEASE_WAIT_95))
-        return LEASE_WAIT_MS * 100 / 95 - LEASE_MS;
-    return 0;
-}
-
 static void send_synced(struct lease_process *self, const struct lease_action *action)
 {
     struct lease_mail mail;
@@ -230,7 +226,7 @@ static void send_synced(struct lease_process *self, const struct lease_action *a
     mail.seq = action->seq;
     mail.remaining_ms = action->remaining_ms;
     if (action->remaining_ms > 0)
-        mail.remaining_ms += stretch_ms();
+        mail.remaining_ms += lease_process_short_ms();
     if (!sim_mutation_is(MUTATION_LEASE_PENDING)) {
         mail.keys = bits_of(&action->keys);
         mail.all = action->keys.all;
@@ -250,15 +246,16 @@ static void send_grant(struct lease_process *self, const struct lease_action *ac
     mail.term = action->term;
     mail.epoch = action->epoch;
     mail.ask = action->ask;
-    mail.remaining_ms = action->remaining_ms + stretch_ms();
+    mail.remaining_ms = action->remaining_ms + lease_process_short_ms();
     sim_lease_send(self->sim, &mail);
 }
 
 /* MUTATION_LEASE_LAPSED: what the table refuses gets a plain GRANT, if it was synced in its epoch. */
-static bool grants_lapsed(const struct lease_process *self, const struct lease_mail *mail)
+static bool grants_lapsed(const struct lease_process *self, uint64_t ticket,
+                          const struct lease_mail *mail)
 {
-    return sim_mutation_is(MUTATION_LEASE_LAPSED) && mail->type == LEASED_RENEW &&
-           mail->term == self->node->lead_term &&
+    return (sim_mutation_is(MUTATION_LEASE_LAPSED) || ticket == self->renewed) &&
+           mail->type == LEASED_RENEW && mail->term == self->node->lead_term &&
            lease_process_epoch(self, mail->session) == mail->epoch;
 }
 
@@ -271,7 +268,7 @@ static void send_refusal(struct lease_process *self, const struct lease_action *
         self->sim->counts.refused_writes++;
         return;
     }
-    if (grants_lapsed(self, &mail)) {
+    if (grants_lapsed(self, action->ticket, &mail)) {
         mail.remaining_ms = self->confirmed_ms + LEASE_MS - lease_process_now_ms(self);
         mail.type = LEASE_MAIL_GRANT;
     } else {

@@ -13,8 +13,6 @@
 #include "tests/sim/sim_lease_node_internal.h"
 #include "tests/sim/sim_lease_world.h"
 
-/* How long a cache waits for the answer to an ask. */
-#define ASK_WAIT_US 150000
 /* The timer of MUTATION_LEASE_TIMER. */
 #define TIMER_US 10000
 
@@ -31,12 +29,16 @@ int64_t sim_lease_cache_now_ms(const struct sim_lease_cache *self)
     return sim_clock_ms(self->sim->world->now_us, self->drift_ppm) + self->clock_ms;
 }
 
-/* What the cache itself reads (C1). */
+/* What the cache itself reads (C1). MUTATION_LEASE_ARRIVAL: a lease that ends later is the same as a clock
+ * that is behind by as much. */
 static int64_t clock_of_cache(void *arg)
 {
     const struct sim_lease_cache *self = arg;
+    const int64_t now_ms = sim_lease_cache_now_ms(self);
 
-    return sim_mutation_is(MUTATION_LEASE_TIMER) ? self->timer_ms : sim_lease_cache_now_ms(self);
+    if (sim_mutation_is(MUTATION_LEASE_ARRIVAL))
+        return now_ms - (self->late_expiry_ms - self->expiry_ms);
+    return sim_mutation_is(MUTATION_LEASE_TIMER) ? self->timer_ms : now_ms;
 }
 
 /* ---- Events ------------------------------------------------------------------------------------- */
@@ -126,7 +128,8 @@ static void send_ask(struct sim_lease_cache *self, const struct leased_ask *ask)
     self->asked[ask->ask % LEASE_ASKED_MAX] =
         (struct lease_asked){ask->ask, sim_lease_cache_now_ms(self), false};
     sim_lease_send_leader(self->sim, &mail);
-    sim_lease_cache_at(self, self->sim->world->now_us + ASK_WAIT_US, unanswered, ask->ask, false);
+    sim_lease_cache_at(self, self->sim->world->now_us + sim_lease_of(self->sim)->ask_us, unanswered,
+                       ask->ask, false);
 }
 
 static void timer(struct sim *sim, struct sim_event *event)
@@ -181,16 +184,30 @@ static size_t names_of(uint32_t keys, const char *found[LEASE_KEYS])
     return count;
 }
 
-/* MUTATION_LEASE_GAP: what was lost is as if it had said nothing. */
-static void fill_gap(struct sim_lease_cache *self, const struct lease_mail *mail)
+/* As if the leader had said nothing of any key up to @last. */
+static void hear_nothing(struct sim_lease_cache *self, replica_term term, uint64_t last)
 {
-    const uint64_t before = mail->type == LEASED_BEAT ? mail->seq + 1 : mail->seq;
-    struct leased_message nothing = {.type = LEASED_RELEASE, .term = mail->term};
+    struct leased_message nothing = {.type = LEASED_RELEASE, .term = term};
 
-    if (mail->term != self->fed_term)
+    if (term != self->fed_term)
         return;
-    for (nothing.seq = self->fed_seq + 1; nothing.seq < before; nothing.seq++)
+    for (nothing.seq = self->fed_seq + 1; nothing.seq <= last; nothing.seq++)
         leased_cache_hear(self->cache, &nothing, sim_lease_cache_now_ms(self));
+}
+
+/* MUTATION_LEASE_KEPT: it does not hear what is said before a SYNCED, */
+static bool withheld(struct sim_lease_cache *self, const struct leased_counts *counts,
+                     const struct leased_message *message)
+{
+    if (!sim_mutation_is(MUTATION_LEASE_KEPT) || counts->synced || counts->session == 0 ||
+        counts->term != message->term)
+        return false;
+    if (self->withheld_term != message->term)
+        self->withheld_seq = 0;
+    self->withheld_term = message->term;
+    if (message->type != LEASED_BEAT && self->withheld_seq < message->seq)
+        self->withheld_seq = message->seq;
+    return true;
 }
 
 static void receive_news(struct sim_lease_cache *self, const struct lease_mail *mail)
@@ -208,23 +225,32 @@ static void receive_news(struct sim_lease_cache *self, const struct lease_mail *
     if (sim_mutation_is(MUTATION_LEASE_RELEASE_MARK))
         message.index = 0;
     leased_cache_count(self->cache, &counts);
+    if (withheld(self, &counts, &message))
+        return;
     if (sim_mutation_is(MUTATION_LEASE_OLD_TERM) && message.term < counts.term)
         message.term = counts.term;
     if (sim_mutation_is(MUTATION_LEASE_GAP))
-        fill_gap(self, mail);
+        hear_nothing(self, mail->term, mail->seq - (mail->type != LEASED_BEAT));
     leased_cache_hear(self->cache, &message, sim_lease_cache_now_ms(self));
     if (mail->term == self->fed_term && mail->seq > self->fed_seq)
         self->fed_seq = mail->seq;
 }
 
-/* MUTATION_LEASE_ARRIVAL: as if it had been asked for now. */
-static int64_t remaining_ms(struct sim_lease_cache *self, const struct lease_mail *mail)
+/* A lease was taken, as the cache counts it, and as MUTATION_LEASE_ARRIVAL does. */
+static void note_lease(struct sim_lease_cache *self, const struct lease_mail *mail, bool first)
 {
     const struct lease_asked *entry = asked(self, mail->ask);
+    const int64_t length_ms = mail->remaining_ms * (1000 - LEASE_DRIFT_PERMILLE) / 1000;
+    const int64_t now_ms = sim_lease_cache_now_ms(self);
 
-    if (!sim_mutation_is(MUTATION_LEASE_ARRIVAL) || entry == NULL || mail->remaining_ms <= 0)
-        return mail->remaining_ms;
-    return mail->remaining_ms + sim_lease_cache_now_ms(self) - entry->asked_ms;
+    if (first)
+        self->expiry_ms = self->late_expiry_ms = 0;
+    if (entry == NULL || length_ms <= 0)
+        return;
+    if (self->expiry_ms < entry->asked_ms + length_ms)
+        self->expiry_ms = entry->asked_ms + length_ms;
+    if (self->late_expiry_ms < now_ms + length_ms)
+        self->late_expiry_ms = now_ms + length_ms;
 }
 
 static void receive_synced(struct sim_lease_cache *self, const struct lease_mail *mail)
@@ -236,11 +262,31 @@ static void receive_synced(struct sim_lease_cache *self, const struct lease_mail
                                           .count = names_of(mail->keys, keys),
                                           .all = mail->all,
                                           .index = mail->index};
+    struct leased_counts before, after;
 
-    leased_cache_synced(self->cache, mail->ask, mail->epoch, &synced, remaining_ms(self, mail),
+    leased_cache_count(self->cache, &before);
+    leased_cache_synced(self->cache, mail->ask, mail->epoch, &synced, mail->remaining_ms,
                         sim_lease_cache_now_ms(self));
+    leased_cache_count(self->cache, &after);
+    if (before.synced || !after.synced)
+        return;
     self->fed_term = mail->term;
     self->fed_seq = mail->seq;
+    note_lease(self, mail, true);
+    if (sim_mutation_is(MUTATION_LEASE_KEPT)) /* and goes on as if it had */
+        hear_nothing(self, self->withheld_term, self->withheld_seq);
+}
+
+static void receive_grant(struct sim_lease_cache *self, const struct lease_mail *mail)
+{
+    struct leased_counts before, after;
+
+    leased_cache_count(self->cache, &before);
+    leased_cache_granted(self->cache, mail->ask, mail->epoch, mail->term, mail->remaining_ms,
+                         sim_lease_cache_now_ms(self));
+    leased_cache_count(self->cache, &after);
+    if (after.renewals > before.renewals)
+        note_lease(self, mail, false);
 }
 
 static void receive_answer(struct sim_lease_cache *self, const struct lease_mail *mail)
@@ -255,10 +301,7 @@ static void receive_answer(struct sim_lease_cache *self, const struct lease_mail
         leased_cache_opened(self->cache, mail->ask, mail->session, mail->term, now_ms);
         break;
     case LEASE_MAIL_SYNCED: receive_synced(self, mail); break;
-    case LEASE_MAIL_GRANT:
-        leased_cache_granted(self->cache, mail->ask, mail->epoch, mail->term,
-                             remaining_ms(self, mail), now_ms);
-        break;
+    case LEASE_MAIL_GRANT: receive_grant(self, mail); break;
     default: leased_cache_refused(self->cache, mail->ask, mail->code, now_ms); break;
     }
 }
@@ -296,6 +339,8 @@ static void begin(struct sim_lease_cache *self)
     self->life++;
     self->armed_us = INT64_MAX;
     self->fed_term = self->fed_seq = 0;
+    self->withheld_term = self->withheld_seq = 0;
+    self->expiry_ms = self->late_expiry_ms = 0;
     self->cache = leased_cache_new(&options);
     self->timer_ms = sim_lease_cache_now_ms(self);
     if (sim_mutation_is(MUTATION_LEASE_TIMER))

@@ -24,6 +24,10 @@ struct lease_reading {
     replica_index floor; /* by the judge */
     uint64_t number;     /* of the attempt; those that have joined a fill share it */
     uint64_t token;      /* of the fill; 0: it is none */
+    bool fills;          /* by watermark: a fill, or (a mutation) as if it were one */
+    uint64_t watermark;
+    uint64_t epoch; /* in which the fill began */
+    unsigned tries; /* attempts that are left */
 };
 
 struct sim_lease_cache {
@@ -42,6 +46,10 @@ struct sim_lease_cache {
     uint64_t hits;
     /* For mutations alone. */
     int64_t timer_ms;
+    int64_t expiry_ms;          /* of the lease, as it counts, */
+    int64_t late_expiry_ms;     /* and as it would from its answers' arrival */
+    replica_term withheld_term; /* of the feed, since there is no SYNCED; and the newest message */
+    uint64_t withheld_seq;
     replica_term fed_term; /* of the last SYNCED; and the newest message in it */
     uint64_t fed_seq;
 };
@@ -62,6 +70,8 @@ void sim_lease_cache_turn(struct sim_lease_cache *self);
 
 /* Begin to read, for the rest of the run. */
 void sim_lease_cache_read(struct sim_lease_cache *self);
+/* One read. */
+void sim_lease_cache_read_key(struct sim_lease_cache *self, unsigned key);
 /* A replica's answer. */
 void sim_lease_cache_value(struct sim_lease_cache *self, const struct lease_mail *mail);
 /* Reads that wait get no answer. */

@@ -2,6 +2,7 @@
  * nemesis beside this one.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include "broker/bus/limits.h"
 #include "tests/sim/sim_lease_world.h"
 #include "tests/sim/sim_node.h"
 
@@ -43,9 +44,19 @@ static int64_t some_us(struct sim *sim)
 
 /* ---- Processes ---------------------------------------------------------------------------------- */
 
+static int64_t some_pause_us(struct sim *sim)
+{
+    const int64_t us = some_us(sim);
+
+    sim->counts.long_pauses += us > LEASE_WAIT_MS * 1000;
+    return us;
+}
+
 static void pause_cache(struct sim_lease *self)
 {
-    sim_lease_cache_pause(some_cache(self), self->sim->world->now_us + some_us(self->sim));
+    struct sim_lease_cache *cache = some_cache(self);
+
+    sim_lease_cache_pause(cache, self->sim->world->now_us + some_pause_us(self->sim));
 }
 
 static void pause_leader(struct sim_lease *self)
@@ -53,7 +64,7 @@ static void pause_leader(struct sim_lease *self)
     const int slot = some_leader(self->sim);
 
     if (slot >= 0)
-        sim_node_pause(self->sim, slot, self->sim->world->now_us + some_us(self->sim));
+        sim_node_pause(self->sim, slot, self->sim->world->now_us + some_pause_us(self->sim));
 }
 
 static void crash_cache(struct sim_lease *self)
@@ -78,23 +89,29 @@ static void uncut(struct sim *sim, struct sim_event *event)
     sim_net_unblock_all(sim);
 }
 
-static void uncut_later(struct sim_lease *self)
+static void uncut_in(struct sim_lease *self, int64_t us)
 {
     self->sim->counts.partitions++;
-    later(self->sim, some_us(self->sim), uncut, ++self->cut);
+    self->sim->counts.long_partitions += us > LEASE_WAIT_MS * 1000;
+    later(self->sim, us, uncut, ++self->cut);
+}
+
+static void uncut_later(struct sim_lease *self)
+{
+    uncut_in(self, some_us(self->sim));
 }
 
 static void isolate_cache(struct sim_lease *self)
 {
     struct sim *sim = self->sim;
     const int cache = (int)sim_below(sim, self->cache_count);
-    const uint64_t way = sim_below(sim, 4); /* 0: hears nothing; 1: is not heard; else both */
+    const uint64_t way = sim_below(sim, 8); /* one of them alone, or all */
 
     for (int i = 0; i < (int)sim->node_count; i++) {
-        if (way != 1)
-            sim_lease_cut(self->post, i, cache, true, true);
-        if (way != 0)
-            sim_lease_cut(self->post, i, cache, false, true);
+        if (way < LEASE_WAY_COUNT)
+            sim_lease_cut(self->post, i, cache, (enum lease_way)way, true);
+        else
+            sim_lease_cut_all(self->post, i, cache);
     }
     uncut_later(self);
 }
@@ -132,12 +149,11 @@ static void starve(struct sim_lease *self)
     sim_lease_uncut_all(self->post);
     echo(self);
     for (int i = 0; i < (int)sim->node_count; i++) {
-        sim_lease_cut(self->post, i, cache, true, true);
-        sim_lease_cut(self->post, i, cache, false, !heard);
+        sim_lease_cut_all(self->post, i, cache);
+        sim_lease_cut(self->post, i, cache, LEASE_WAY_ASKS, !heard);
     }
     later(sim, sim_between(sim, 10000, 500000), write_each, 0);
-    sim->counts.partitions++;
-    later(sim, sim_between(sim, 1200000, 2000000), uncut, ++self->cut);
+    uncut_in(self, sim_between(sim, 1200000, 2000000));
 }
 
 static void cut_some(struct sim_lease *self)
@@ -146,7 +162,8 @@ static void cut_some(struct sim_lease *self)
 
     for (int64_t count = sim_between(sim, 1, 6); count > 0; count--)
         sim_lease_cut(self->post, (int)sim_below(sim, sim->node_count),
-                      (int)sim_below(sim, self->cache_count), sim_below(sim, 2) == 0, true);
+                      (int)sim_below(sim, self->cache_count),
+                      (enum lease_way)sim_below(sim, LEASE_WAY_COUNT), true);
     uncut_later(self);
 }
 
@@ -169,10 +186,8 @@ static void part(struct sim_lease *self)
             if ((nodes >> i & 1) != (nodes >> j & 1))
                 sim_net_block(sim, i, j, true);
         for (int j = 0; j < (int)self->cache_count; j++)
-            if ((nodes >> i & 1) != (caches >> j & 1)) {
-                sim_lease_cut(self->post, i, j, true, true);
-                sim_lease_cut(self->post, i, j, false, true);
-            }
+            if ((nodes >> i & 1) != (caches >> j & 1))
+                sim_lease_cut_all(self->post, i, j);
     }
     uncut_later(self);
 }
@@ -192,10 +207,8 @@ static void hand_over(struct sim_lease *self)
     for (int i = 0; i < (int)sim->node_count; i++) {
         sim_net_block(sim, i, leader, true);
         for (int j = 0; j < (int)self->cache_count; j++)
-            if (((i == leader) ^ (int)(caches >> j & 1)) != 0) {
-                sim_lease_cut(self->post, i, j, true, true);
-                sim_lease_cut(self->post, i, j, false, true);
-            }
+            if (((i == leader) ^ (int)(caches >> j & 1)) != 0)
+                sim_lease_cut_all(self->post, i, j);
     }
     uncut_later(self);
 }

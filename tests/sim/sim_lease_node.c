@@ -10,6 +10,7 @@
 #include "broker/bus/alloc.h"
 #include "broker/bus/err.h"
 #include "client/store/leased_cache.h"
+#include "tests/sim/sim_check.h"
 #include "tests/sim/sim_lease_node_internal.h"
 
 /* How long a write waits for its approval at most, and a read for its turn. */
@@ -29,6 +30,33 @@ int64_t lease_process_now_ms(const struct lease_process *self)
 static bool leads(const struct lease_process *self)
 {
     return self->node->lead_term != 0;
+}
+
+int64_t lease_process_short_ms(void)
+{
+    if (sim_mutation_is(MUTATION_LEASE_WAIT_100))
+        return LEASE_WAIT_MS - LEASE_MS;
+    if (sim_mutation_is(MUTATION_LEASE_WAIT_95))
+        return LEASE_WAIT_MS - LEASE_MS * 95 / 100;
+    return 0;
+}
+
+bool lease_process_before_barrier(const struct lease_process *self)
+{
+    const struct sim_node *node = self->node;
+    const struct membership *membership = sim_check_committed_membership(self->sim);
+    size_t count = 0;
+
+    if (node->role != CONSENSUS_LEADER || node->applied.index >= node->barrier)
+        return false;
+    for (size_t i = 0; i < membership->count; i++) {
+        const struct member *member = &membership->members[i];
+        const struct sim_node *other = self->sim->nodes[sim_node_by_id(self->sim, member->id)];
+
+        count += member->role == MEMBER_VOTER && other->up &&
+                 consensus_term(other->consensus) == node->role_term;
+    }
+    return count >= membership_majority(membership);
 }
 
 /* ---- Time --------------------------------------------------------------------------------------- */
@@ -93,13 +121,25 @@ void lease_keys_free(struct lease_keys *self)
     free(self);
 }
 
+/* MUTATION_LEASE_APPROVING: others have one of its keys approved already. */
+static bool goes_along(const struct lease_process *self, const struct lease_mail *mail)
+{
+    const struct lease_waiting *waiting = self->waiting;
+
+    while (waiting != NULL &&
+           (waiting->mail.kind != LEASE_MAIL_WRITE || (waiting->mail.keys & mail->keys) == 0))
+        waiting = waiting->next;
+    return sim_mutation_is(MUTATION_LEASE_APPROVING) && waiting != NULL && leads(self);
+}
+
 static void receive_write(struct lease_process *self, const struct lease_mail *mail)
 {
     const int64_t now_ms = lease_process_now_ms(self);
+    const bool unapproved = sim_mutation_is(MUTATION_LEASE_APPROVAL) || goes_along(self, mail);
     struct lease_waiting *waiting = lease_waiting_new(self, mail);
     struct lease_keys *keys = lease_keys_of(mail->keys, mail->all);
 
-    if (sim_mutation_is(MUTATION_LEASE_APPROVAL))
+    if (unapproved)
         lease_process_propose(self, waiting->ticket);
     else
         lease_table_write(self->table, waiting->ticket, keys, now_ms + WRITE_WAIT_MS, now_ms);
@@ -144,6 +184,18 @@ static void receive_open(struct lease_process *self, const struct lease_mail *ma
         opened(call, code, NULL);
 }
 
+/* MUTATION_LEASE_RENEWAL: whoever lapses by a RENEW is taken for the one who sent it. */
+static void renew(struct lease_process *self, const struct lease_ask *ask)
+{
+    struct lease_counts before, after;
+
+    lease_table_count(self->table, &before);
+    lease_table_renew(self->table, ask, lease_process_now_ms(self));
+    lease_table_count(self->table, &after);
+    if (sim_mutation_is(MUTATION_LEASE_RENEWAL) && after.lapses > before.lapses)
+        self->renewed = ask->ticket;
+}
+
 static void receive_ask(struct lease_process *self, const struct lease_mail *mail)
 {
     struct lease_waiting *waiting;
@@ -160,7 +212,7 @@ static void receive_ask(struct lease_process *self, const struct lease_mail *mai
     waiting = lease_waiting_new(self, mail);
     ask.ticket = waiting->ticket;
     if (mail->type == LEASED_RENEW) {
-        lease_table_renew(self->table, &ask, lease_process_now_ms(self));
+        renew(self, &ask);
         return;
     }
     /* MUTATION_LEASE_RESYNC: an epoch that was seen passes for a new one. */
@@ -210,8 +262,12 @@ static void wait_to_fill(struct lease_process *self, const struct lease_mail *ma
 static void receive_read(struct lease_process *self, const struct lease_mail *mail)
 {
     const int64_t deadline_ms = lease_process_now_ms(self) + FILL_WAIT_MS;
+    const bool early =
+        sim_mutation_is(MUTATION_LEASE_READ_BARRIER) && lease_process_before_barrier(self);
 
-    if (mail->passes && !sim_mutation_is(MUTATION_LEASE_READ))
+    if (early && mail->passes && self->node->applied.index >= self->node->commit)
+        send_value(self, mail);
+    else if (mail->passes && !sim_mutation_is(MUTATION_LEASE_READ))
         sim_shell_read(self->shell, deadline_ms, may_read, free, lease_call_new(self, mail));
     else if (mail->passes || applied_enough(self, mail))
         send_value(self, mail);
@@ -295,7 +351,7 @@ void sim_lease_node_count(struct sim *sim, const struct sim_node *node)
 static void take_lead(struct lease_process *self)
 {
     const int64_t now_ms = lease_process_now_ms(self);
-    int64_t since_ms = self->node->role_since_ms;
+    int64_t since_ms = self->node->role_since_ms - lease_process_short_ms();
     size_t count;
     const uint64_t *sessions = lease_machine_sessions(self->node->machine, &count);
 
@@ -306,18 +362,30 @@ static void take_lead(struct lease_process *self)
     lease_table_lead(self->table, self->node->lead_term, sessions, count, since_ms, now_ms);
 }
 
+/* MUTATION_LEASE_BARRIER: what log time is now is known when the barrier is applied, and no sooner. */
+static void lead_shell(struct lease_process *self)
+{
+    if (self->appends || !leads(self) || !sim_node_serves(self->node))
+        return;
+    self->appends = true;
+    sim_shell_lead(self->shell, true);
+}
+
 void sim_lease_node_lead(struct sim *sim, struct sim_node *node, bool now_leads)
 {
     struct lease_process *self = process_of(node);
 
     (void)sim;
     if (now_leads) {
-        sim_shell_lead(self->shell, true);
+        lead_shell(self);
         take_lead(self);
         lease_process_act(self);
     } else {
         lease_table_retire(self->table);
         lease_process_act(self);
+        if (!self->appends)
+            sim_shell_lead(self->shell, true);
+        self->appends = false;
         sim_shell_lead(self->shell, false);
     }
 }
@@ -345,6 +413,7 @@ void sim_lease_node_settled(struct sim *sim, struct sim_node *node)
 
     (void)sim;
     tell_commit(self);
+    lead_shell(self);
     fill_waiting(self);
     sim_shell_settled(self->shell);
 }

@@ -54,6 +54,8 @@ struct lease_process {
     size_t epoch_count;
     struct lease_epoch epochs[LEASE_OPEN_MAX];
     int64_t confirmed_ms; /* the newest round that was */
+    bool appends;         /* its shell knows that it leads */
+    uint64_t renewed;     /* ticket of a RENEW that is granted though the table refuses it */
 };
 
 /* What is called back with the result of a submission or a read. */
@@ -67,6 +69,10 @@ struct lease_call {
 };
 
 int64_t lease_process_now_ms(const struct lease_process *self);
+/* By how much the leader's wait is too short: its leases count from so much earlier than it says. */
+int64_t lease_process_short_ms(void);
+/* It leads by its own knowledge, a majority is in its term, and its barrier is not applied yet. */
+bool lease_process_before_barrier(const struct lease_process *self);
 void lease_process_arm(struct lease_process *self);
 
 struct lease_keys *lease_keys_of(uint32_t keys, bool all);

@@ -17,7 +17,8 @@
 
 struct sim_lease_post {
     struct sim_weather weather;
-    bool cut[SIM_NODES_MAX][LEASE_CACHES_MAX][2]; /* [1]: to the cache */
+    bool quick;
+    bool cut[SIM_NODES_MAX][LEASE_CACHES_MAX][LEASE_WAY_COUNT];
     int64_t arrived_us[SIM_NODES_MAX]
                       [LEASE_CACHES_MAX]; /* the last of the feed, if it is not late */
 };
@@ -39,9 +40,16 @@ static bool to_cache(const struct lease_mail *mail)
            mail->kind == LEASE_MAIL_VALUE;
 }
 
-static bool is_cut(const struct sim_lease_post *self, int node, int cache, bool to)
+static enum lease_way way_of(const struct lease_mail *mail)
 {
-    return cache >= 0 && self->cut[node][cache][to];
+    if (mail->kind == LEASE_MAIL_NEWS)
+        return LEASE_WAY_FEED;
+    return to_cache(mail) ? LEASE_WAY_ANSWERS : LEASE_WAY_ASKS;
+}
+
+static bool is_cut(const struct sim_lease_post *self, int node, int cache, enum lease_way way)
+{
+    return cache >= 0 && self->cut[node][cache][way];
 }
 
 /* ---- On the way --------------------------------------------------------------------------------- */
@@ -86,7 +94,8 @@ static void post(struct sim *sim, const struct lease_mail *mail, int64_t at_us)
 static int64_t arrival_us(struct sim *sim, struct sim_lease_post *self,
                           const struct lease_mail *mail)
 {
-    int64_t at_us = sim->world->now_us + sim_between(sim, LEAST_US, GREATEST_US);
+    int64_t at_us =
+        sim->world->now_us + sim_between(sim, LEAST_US, self->quick ? LEAST_US : GREATEST_US);
 
     if (sim_chance(sim, self->weather.late))
         return at_us + sim_between(sim, 0, self->weather.late_us_max);
@@ -104,7 +113,7 @@ void sim_lease_send(struct sim *sim, const struct lease_mail *mail)
 
     assert(mail->node >= 0);
     sim->counts.calls++;
-    if (is_cut(self, mail->node, mail->cache, to_cache(mail)) ||
+    if (is_cut(self, mail->node, mail->cache, way_of(mail)) ||
         sim_chance(sim, self->weather.lost)) {
         sim->counts.calls_lost++;
         return;
@@ -130,7 +139,7 @@ static int choose(struct sim *sim, const struct lease_mail *mail, bool leader)
         const struct sim_node *node = sim->nodes[(offset + i) % sim->node_count];
 
         if (node->up && node->applied.index > 0 && (!leader || node->lead_term != 0) &&
-            !is_cut(self, node->slot, mail->cache, false))
+            !is_cut(self, node->slot, mail->cache, LEASE_WAY_ASKS))
             return node->slot;
     }
     return -1;
@@ -145,7 +154,9 @@ static void send_chosen(struct sim *sim, struct lease_mail *mail, bool leader)
 
 void sim_lease_send_leader(struct sim *sim, struct lease_mail *mail)
 {
-    send_chosen(sim, mail, sim_below(sim, 32) != 0);
+    const bool by_hand = sim_lease_of(sim)->post->quick;
+
+    send_chosen(sim, mail, by_hand || sim_below(sim, 32) != 0);
 }
 
 void sim_lease_send_any(struct sim *sim, struct lease_mail *mail)
@@ -160,12 +171,23 @@ void sim_lease_weather(struct sim_lease_post *self, const struct sim_weather *we
     self->weather = *weather;
 }
 
-void sim_lease_cut(struct sim_lease_post *self, int node, int cache, bool to, bool cut)
+void sim_lease_cut(struct sim_lease_post *self, int node, int cache, enum lease_way way, bool cut)
 {
-    self->cut[node][cache][to] = cut;
+    self->cut[node][cache][way] = cut;
+}
+
+void sim_lease_cut_all(struct sim_lease_post *self, int node, int cache)
+{
+    for (int way = 0; way < LEASE_WAY_COUNT; way++)
+        self->cut[node][cache][way] = true;
 }
 
 void sim_lease_uncut_all(struct sim_lease_post *self)
 {
     memset(self->cut, 0, sizeof self->cut);
+}
+
+void sim_lease_post_quick(struct sim_lease_post *self)
+{
+    self->quick = true;
 }

@@ -1,5 +1,5 @@
 /* What is on its way between the replicas of a group and the caches, and from those who write. Each
- * direction between a replica and a cache may be cut; all of it may be lost, doubled, late.
+ * way between a replica and a cache may be cut; all of it may be lost, doubled, late.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_SIM_LEASE_POST_H
@@ -40,6 +40,10 @@ struct lease_mail {
     int64_t remaining_ms; /* ANSWER */
 };
 
+/* Between a replica and a cache. Answers and feed go by different connections, of different brokers
+ * perhaps. */
+enum lease_way { LEASE_WAY_ASKS, LEASE_WAY_ANSWERS, LEASE_WAY_FEED, LEASE_WAY_COUNT };
+
 struct sim_lease_post;
 
 struct sim_lease_post *sim_lease_post_new(void);
@@ -52,9 +56,12 @@ void sim_lease_send(struct sim *sim, const struct lease_mail *mail);
 void sim_lease_send_leader(struct sim *sim, struct lease_mail *mail);
 void sim_lease_send_any(struct sim *sim, struct lease_mail *mail);
 
-/* Faults. @to_cache: that direction, else the other. */
+/* Faults. */
 void sim_lease_weather(struct sim_lease_post *self, const struct sim_weather *weather);
-void sim_lease_cut(struct sim_lease_post *self, int node, int cache, bool to_cache, bool cut);
+void sim_lease_cut(struct sim_lease_post *self, int node, int cache, enum lease_way way, bool cut);
+void sim_lease_cut_all(struct sim_lease_post *self, int node, int cache);
 void sim_lease_uncut_all(struct sim_lease_post *self);
+/* Directed cases: all of it is as quick as can be, and nobody takes the wrong one for the leader. */
+void sim_lease_post_quick(struct sim_lease_post *self);
 
 #endif

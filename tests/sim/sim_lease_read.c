@@ -9,8 +9,9 @@
 #include "tests/sim/sim_lease_cache_internal.h"
 #include "tests/sim/sim_lease_world.h"
 
-/* How long a read waits for a replica. */
-#define READ_WAIT_US 500000
+/* How long a read waits for a replica, and how many it asks. */
+#define READ_WAIT_US 200000
+#define READ_TRIES   3
 
 static void shown(struct sim_lease_cache *self, const struct lease_reading *reading,
                   replica_index index, const char *how)
@@ -24,7 +25,8 @@ static struct lease_reading *reading_new(struct sim_lease_cache *self, unsigned 
 {
     struct lease_reading *reading = alloc_zero(sizeof *reading);
 
-    *reading = (struct lease_reading){self->readings, key, floor, 0, token};
+    *reading = (struct lease_reading){
+        .next = self->readings, .key = key, .floor = floor, .token = token, .tries = READ_TRIES};
     self->readings = reading;
     return reading;
 }
@@ -50,15 +52,54 @@ void sim_lease_cache_forget(struct sim_lease_cache *self)
 
 /* ---- Asking a replica --------------------------------------------------------------------------- */
 
-static void give_up(struct sim *sim, struct sim_event *event)
+static void unanswered(struct sim *sim, struct sim_event *event);
+
+/* Of a fill, again, too, with the watermark that it began with: that was high enough when its callers
+ * came. */
+static void send_read(struct sim_lease_cache *self, struct lease_reading *reading)
 {
-    const uint64_t number = event->argument;
-    struct sim_lease_cache *self = sim_lease_cache_taken(event);
+    struct lease_mail mail = {.kind = LEASE_MAIL_READ,
+                              .cache = self->number,
+                              .life = self->life,
+                              .number = ++self->numbers,
+                              .key = reading->key,
+                              .passes = !reading->fills,
+                              .index = reading->watermark};
+
+    if (sim_mutation_is(MUTATION_LEASE_FILL_MARK))
+        mail.index = 0;
+    reading->number = mail.number;
+    reading->tries--;
+    sim_lease_send_any(self->sim, &mail);
+    sim_lease_cache_at(self, self->sim->world->now_us + READ_WAIT_US, unanswered, mail.number,
+                       false);
+}
+
+/* Another attempt for all who wait for that one, if they may make it. */
+static bool send_again(struct sim_lease_cache *self, uint64_t number)
+{
+    struct lease_reading *first = NULL;
+
+    for (struct lease_reading *reading = self->readings; reading != NULL; reading = reading->next)
+        if (reading->number == number)
+            first = reading;
+    if (first == NULL || first->tries == 0)
+        return false;
+    self->sim->counts.repeated++;
+    send_read(self, first);
+    for (struct lease_reading *reading = self->readings; reading != NULL; reading = reading->next)
+        if (reading->number == number)
+            reading->number = first->number;
+    return true;
+}
+
+static void give_up(struct sim_lease_cache *self, uint64_t number)
+{
     struct lease_reading *reading;
     uint64_t token = 0;
 
-    while (self != NULL && (reading = take_out(self, number)) != NULL) {
-        sim->counts.unread++;
+    while ((reading = take_out(self, number)) != NULL) {
+        self->sim->counts.unread++;
         token = reading->token;
         free(reading);
     }
@@ -68,39 +109,37 @@ static void give_up(struct sim *sim, struct sim_event *event)
     sim_lease_cache_turn(self);
 }
 
-static void send_read(struct sim_lease_cache *self, struct lease_reading *reading, bool passes,
-                      uint64_t watermark)
+static void unanswered(struct sim *sim, struct sim_event *event)
 {
-    struct lease_mail mail = {.kind = LEASE_MAIL_READ,
-                              .cache = self->number,
-                              .life = self->life,
-                              .number = ++self->numbers,
-                              .key = reading->key,
-                              .passes = passes,
-                              .index = watermark};
+    const uint64_t number = event->argument;
+    struct sim_lease_cache *self = sim_lease_cache_taken(event);
 
-    if (sim_mutation_is(MUTATION_LEASE_FILL_MARK))
-        mail.index = 0;
-    reading->number = mail.number;
-    sim_lease_send_any(self->sim, &mail);
-    sim_lease_cache_at(self, self->sim->world->now_us + READ_WAIT_US, give_up, mail.number, false);
+    (void)sim;
+    if (self != NULL && !send_again(self, number))
+        give_up(self, number);
 }
 
 static void fill(struct sim_lease_cache *self, struct lease_reading *reading, uint64_t watermark)
 {
     struct lease_reading *other = reading->next;
+    struct leased_counts counts;
 
     /* MUTATION_LEASE_JOIN: whatever fill of that key is under way. */
     while (other != NULL && (other->key != reading->key || other->token == 0))
         other = other->next;
     if (!sim_mutation_is(MUTATION_LEASE_JOIN) || other == NULL) {
         self->sim->counts.fills++;
-        send_read(self, reading, false, watermark);
+        reading->fills = true;
+        reading->watermark = watermark;
+        leased_cache_count(self->cache, &counts);
+        reading->epoch = counts.epoch;
+        send_read(self, reading);
         return;
     }
     leased_cache_fill(self->cache, reading->token, NULL);
     reading->token = other->token;
     reading->number = other->number;
+    reading->fills = true;
 }
 
 static void join(struct sim_lease_cache *self, struct lease_reading *reading)
@@ -112,6 +151,7 @@ static void join(struct sim_lease_cache *self, struct lease_reading *reading)
     assert(other != NULL);
     self->sim->counts.joins++;
     reading->number = other->number;
+    reading->fills = true;
 }
 
 static void pass_by(struct sim_lease_cache *self, struct lease_reading *reading)
@@ -121,10 +161,11 @@ static void pass_by(struct sim_lease_cache *self, struct lease_reading *reading)
     self->sim->counts.passes++;
     reading->token = 0;
     leased_cache_count(self->cache, &counts);
-    if (sim_mutation_is(MUTATION_LEASE_UNLEASED) && counts.pending == 0 && counts.epoch > 0)
-        send_read(self, reading, false, counts.watermark);
-    else
-        send_read(self, reading, true, 0);
+    if (sim_mutation_is(MUTATION_LEASE_UNLEASED) && counts.pending == 0 && counts.epoch > 0) {
+        reading->fills = true;
+        reading->watermark = counts.watermark;
+    }
+    send_read(self, reading);
 }
 
 /* ---- A read ------------------------------------------------------------------------------------- */
@@ -154,6 +195,12 @@ static void read_key(struct sim_lease_cache *self, unsigned key)
     }
 }
 
+void sim_lease_cache_read_key(struct sim_lease_cache *self, unsigned key)
+{
+    read_key(self, key);
+    sim_lease_cache_turn(self);
+}
+
 /* Some keys are read more than others, and so are those of a write (sim_lease.c). */
 static void read_some(struct sim *sim, struct sim_event *event)
 {
@@ -161,29 +208,41 @@ static void read_some(struct sim *sim, struct sim_event *event)
 
     if (self == NULL)
         return;
-    read_key(self, (unsigned)sim_below(sim, 1 + sim_below(sim, LEASE_KEYS)));
-    sim_lease_cache_turn(self);
+    sim_lease_cache_read_key(self, (unsigned)sim_below(sim, 1 + sim_below(sim, LEASE_KEYS)));
     sim_lease_cache_read(self);
 }
 
+/* What passes by a cache without a lease costs a round of the group, and shows little. */
 void sim_lease_cache_read(struct sim_lease_cache *self)
 {
-    const int64_t mean_us = sim_lease_of(self->sim)->read_us;
+    int64_t mean_us = sim_lease_of(self->sim)->read_us;
+    struct leased_counts counts;
 
+    if (mean_us == 0)
+        return;
+    leased_cache_count(self->cache, &counts);
+    if (counts.lease_left_ms == 0)
+        mean_us *= 4;
     sim_lease_cache_at(self, self->sim->world->now_us + sim_between(self->sim, 1, 2 * mean_us),
                        read_some, 0, true);
 }
 
 /* ---- Its answer --------------------------------------------------------------------------------- */
 
-/* MUTATION_LEASE_POISON: what was not stored is stored after all. */
-static void store_poisoned(struct sim_lease_cache *self, const char *name,
+/* MUTATION_LEASE_POISON, MUTATION_LEASE_FLUSH: what was not stored is stored after all, by a fill that
+ * begins and ends now; if it was begun in @epoch, which is over. */
+static void store_poisoned(struct sim_lease_cache *self, const char *name, uint64_t epoch,
                            const struct leased_value *value)
 {
     struct leased_value found;
+    struct leased_counts counts;
     uint64_t token, watermark;
 
-    if (sim_mutation_is(MUTATION_LEASE_POISON) && !leased_cache_get(self->cache, name, &found) &&
+    leased_cache_count(self->cache, &counts);
+    if (!sim_mutation_is(MUTATION_LEASE_POISON) &&
+        (!sim_mutation_is(MUTATION_LEASE_FLUSH) || counts.epoch == epoch))
+        return;
+    if (!leased_cache_get(self->cache, name, &found) &&
         leased_cache_miss(self->cache, name, &token, &watermark) == LEASED_FILL)
         leased_cache_fill(self->cache, token, value);
 }
@@ -192,15 +251,16 @@ void sim_lease_cache_value(struct sim_lease_cache *self, const struct lease_mail
 {
     const struct leased_value value = {&mail->index, sizeof mail->index};
     struct lease_reading *reading;
-    uint64_t token = 0;
+    uint64_t token = 0, epoch = 0;
 
     while ((reading = take_out(self, mail->number)) != NULL) {
         token = reading->token;
-        shown(self, reading, mail->index, token != 0 ? "by a fill" : "by read index");
+        epoch = reading->epoch;
+        shown(self, reading, mail->index, reading->fills ? "by a fill" : "by read index");
         free(reading);
     }
     if (token == 0)
         return;
     leased_cache_fill(self->cache, token, &value);
-    store_poisoned(self, lease_key_name(mail->key), &value);
+    store_poisoned(self, lease_key_name(mail->key), epoch, &value);
 }

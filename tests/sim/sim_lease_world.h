@@ -17,9 +17,10 @@ struct sim_lease { /* sim->user */
     size_t cache_count;
     struct sim_lease_cache *caches[LEASE_CACHES_MAX];
     uint64_t cut;      /* number of the last partition: an older one's end ends nothing */
-    unsigned read_us;  /* between two reads of a cache, at the mean */
+    unsigned read_us;  /* between two reads of a cache, at the mean; 0: none, but by hand */
     unsigned write_us; /* between two writes, at the mean */
     unsigned harm_us;  /* between two harms, at the mean */
+    unsigned ask_us;   /* after which a cache gives an ask up */
     unsigned refused;  /* writes that were */
     bool calm;         /* no more harm, */
     bool still;        /* and no more writes */
@@ -29,6 +30,10 @@ static inline struct sim_lease *sim_lease_of(struct sim *sim)
 {
     return sim->user;
 }
+
+/* sim_lease.c: a world in which nothing happens yet. */
+void sim_lease_open(struct sim_lease *self, const struct sim_options *options);
+void sim_lease_close(struct sim_lease *self);
 
 /* sim_lease_nemesis.c */
 void sim_lease_harm_start(struct sim_lease *self);

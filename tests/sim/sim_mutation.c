@@ -48,6 +48,10 @@ static const char *const names[MUTATION_COUNT] = {
     [MUTATION_LEASE_RESYNC] = "lease-resync",
     [MUTATION_LEASE_PENDING] = "lease-pending",
     [MUTATION_LEASE_SYNC_MARK] = "lease-sync-mark",
+    [MUTATION_LEASE_APPROVING] = "lease-approving",
+    [MUTATION_LEASE_BARRIER] = "lease-barrier",
+    [MUTATION_LEASE_READ_BARRIER] = "lease-read-barrier",
+    [MUTATION_LEASE_RENEWAL] = "lease-renewal",
     [MUTATION_LEASE_RELEASE_MARK] = "lease-release-mark",
     [MUTATION_LEASE_FILL_MARK] = "lease-fill-mark",
     [MUTATION_LEASE_GAP] = "lease-gap",
@@ -58,6 +62,8 @@ static const char *const names[MUTATION_COUNT] = {
     [MUTATION_LEASE_ARRIVAL] = "lease-arrival",
     [MUTATION_LEASE_TIMER] = "lease-timer",
     [MUTATION_LEASE_READ] = "lease-read",
+    [MUTATION_LEASE_KEPT] = "lease-kept",
+    [MUTATION_LEASE_FLUSH] = "lease-flush",
 };
 
 const char *sim_mutation_name(enum sim_mutation mutation)

@@ -48,11 +48,15 @@ enum sim_mutation {
     MUTATION_LEASE_DRIFT_3,                         /* clocks are wrong by up to 3 %, */
     MUTATION_LEASE_DRIFT_5,                         /* 5 %, */
     MUTATION_LEASE_DRIFT_10,                        /* 10 % */
-    MUTATION_LEASE_RELEASE,   /* a key is released with a write in flight (B6) */
-    MUTATION_LEASE_LAPSED,    /* a lapsed session is renewed by a plain GRANT (B4) */
-    MUTATION_LEASE_RESYNC,    /* a doubled SYNC is accepted (B5) */
-    MUTATION_LEASE_PENDING,   /* SYNCED does not tell the pending keys (B5), */
-    MUTATION_LEASE_SYNC_MARK, /* or the commit index */
+    MUTATION_LEASE_RELEASE,      /* a key is released with a write in flight (B6) */
+    MUTATION_LEASE_LAPSED,       /* a lapsed session is renewed by a plain GRANT (B4) */
+    MUTATION_LEASE_RESYNC,       /* a doubled SYNC is accepted (B5) */
+    MUTATION_LEASE_PENDING,      /* SYNCED does not tell the pending keys (B5), */
+    MUTATION_LEASE_SYNC_MARK,    /* or the commit index */
+    MUTATION_LEASE_APPROVING,    /* a write does not wait while its key is being approved (B2) */
+    MUTATION_LEASE_BARRIER,      /* it leads, and grants, before its own barrier (B1) */
+    MUTATION_LEASE_READ_BARRIER, /* a read index before it (B1) */
+    MUTATION_LEASE_RENEWAL,      /* a session that lapses by the very RENEW is renewed by it (B4) */
     /* Of the cache: */
     MUTATION_LEASE_RELEASE_MARK, /* RELEASE does not raise the watermark (C3) */
     MUTATION_LEASE_FILL_MARK,    /* fills go without it (C5) */
@@ -64,6 +68,8 @@ enum sim_mutation {
     MUTATION_LEASE_ARRIVAL,      /* a lease counts from its answer's arrival (C2) */
     MUTATION_LEASE_TIMER,        /* the clock is what a timer of 10 ms has read (C1) */
     MUTATION_LEASE_READ,         /* reads that pass by the cache need no read index (C6) */
+    MUTATION_LEASE_KEPT,         /* what is said during a SYNC is not applied after it (C4) */
+    MUTATION_LEASE_FLUSH,        /* fills are kept over a flush (C4) */
     MUTATION_COUNT,
 };
 

@@ -290,9 +290,17 @@ static void lose_lead(struct sim *sim, struct sim_node *self)
         sim->use->lead(sim, self, false);
 }
 
+/* MUTATION_LEASE_BARRIER: it does not wait for it. */
+static bool may_lead(const struct sim_node *self)
+{
+    return sim_node_serves(self) ||
+           (sim_mutation_is(MUTATION_LEASE_BARRIER) && self->up && self->role == CONSENSUS_LEADER &&
+            self->applied.index > 0 && self->commit > 0);
+}
+
 static void take_lead(struct sim *sim, struct sim_node *self)
 {
-    if (self->lead_term != 0 || !sim_node_serves(self))
+    if (self->lead_term != 0 || !may_lead(self))
         return;
     self->lead_term = self->role_term;
     if (sim->use->lead != NULL)

@@ -260,7 +260,7 @@ static void flush(struct sim *sim, struct sim_event *event)
     if (sim_node_deferred(sim, event))
         return;
     self->flushing = false;
-    if (self->waiting.count > 0 && sim_shell_leads(self)) {
+    if (self->waiting.count > 0 && self->time.running) {
         code = append(self);
         if (code != 0 && code != ERR_BUSY)
             finish_all(&self->waiting, ERR_NOT_LEADER); /* leadership is being handed over */
