@@ -13,5 +13,11 @@
  * first: libzmq aborts the process that reads one of several when the connection is lost between
  * them. */
 #define FEED_TOPIC_CHANGES "changes."
+/* In the same way, of what the group's leader tells leased caches. */
+#define FEED_TOPIC_LEASES "leases."
+
+/* The streams of a group, by their topics. */
+enum feed_stream { FEED_CHANGES, FEED_LEASES };
+#define FEED_STREAMS 2
 
 #endif

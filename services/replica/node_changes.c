@@ -66,7 +66,8 @@ void node_changes_answer(void *arg, struct node_call *call, json_t *request)
 static bool node_feed_wanted(const struct node *self)
 {
     return self->service->changes != NULL && replica_is_leader(self->replica) &&
-           !replica_is_leaving(self->replica) && replica_has_subscribers(self->replica);
+           !replica_is_leaving(self->replica) &&
+           replica_has_subscribers(self->replica, FEED_CHANGES);
 }
 
 static void node_feed_set_alarm(struct node *self)
@@ -109,7 +110,7 @@ static void node_feed_publish(struct node *self)
 
     metric_add(feed->messages, 1);
     metric_add(feed->rows, (double)json_array_size(page.rows));
-    replica_publish(self->replica, text, strlen(text));
+    replica_publish(self->replica, FEED_CHANGES, text, strlen(text));
     changes_feed_sent(&feed->changes, index, clock_ms());
     free(text);
     json_decref(message);

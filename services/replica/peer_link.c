@@ -13,7 +13,6 @@
 
 #include "broker/bus/alloc.h"
 #include "broker/bus/err.h"
-#include "broker/bus/feed.h"
 #include "services/replica/steady_socket.h"
 
 /* The topic, and a message. */
@@ -48,7 +47,14 @@ struct peer {
 struct feed {
     struct peer_link *link;
     struct steady_socket *socket; /* XPUB */
-    uint64_t wanted; /* bit N: there is a subscription to the first N bytes of the stream's topic */
+    /* Of each stream; bit N: there is a subscription to the first N bytes of its topic. */
+    uint64_t wanted[FEED_STREAMS];
+};
+
+/* What a message of a stream begins with. */
+struct feed_topic {
+    uint8_t data[FEED_TOPIC_BYTES_MAX];
+    size_t size; /* with its NUL */
 };
 
 struct peer_link {
@@ -65,9 +71,8 @@ struct peer_link {
     zsock_t *publisher;              /* PUB, bound: to the members */
     struct feed *feeds;              /* one to each relay */
     size_t feed_count;
-    uint8_t feed_topic[FEED_TOPIC_BYTES_MAX]; /* of the group's stream, with its NUL */
-    size_t feed_topic_size;
-    bool subscribed; /* as on_subscribers was told last */
+    struct feed_topic feed_topics[FEED_STREAMS];
+    bool subscribed[FEED_STREAMS]; /* as on_subscribers was told last */
     struct peer *peers[MEMBERS_MAX];
     size_t peer_count;
     struct peer *taking;        /* its messages are being taken; NULL: nobody's */
@@ -119,12 +124,14 @@ static int link_bind(struct peer_link *self, const char *endpoint)
 
 static void link_tell_subscribers(struct peer_link *self)
 {
-    const bool subscribed = peer_link_has_subscribers(self);
+    bool news = false;
 
-    if (subscribed == self->subscribed)
-        return;
-    self->subscribed = subscribed;
-    if (self->on_subscribers != NULL)
+    for (size_t i = 0; i < FEED_STREAMS; i++) {
+        const bool subscribed = peer_link_has_subscribers(self, (enum feed_stream)i);
+        news = news || subscribed != self->subscribed[i];
+        self->subscribed[i] = subscribed;
+    }
+    if (news && self->on_subscribers != NULL)
         self->on_subscribers(self->arg);
 }
 
@@ -135,7 +142,7 @@ static zsock_t *feed_make_socket(void *arg)
     struct feed *self = arg;
     zsock_t *socket = link_socket(ZMQ_XPUB, RELAY_MESSAGES_MAX, 2 * MESSAGE_BYTES_MAX);
 
-    self->wanted = 0;
+    memset(self->wanted, 0, sizeof self->wanted);
     link_tell_subscribers(self->link);
     /* What nobody is there to take is not kept for him who comes later. */
     zsock_set_immediate(socket, 1);
@@ -228,13 +235,13 @@ static bool uuid_parse(const char *text, uint8_t uuid[PEER_UUID_BYTES])
     return true;
 }
 
-static void link_name_feed(struct peer_link *self)
+static void link_name_stream(struct peer_link *self, enum feed_stream stream, const char *begin)
 {
-    const int size = snprintf((char *)self->feed_topic, sizeof self->feed_topic, "%s%s",
-                              FEED_TOPIC_CHANGES, self->group);
+    struct feed_topic *topic = &self->feed_topics[stream];
+    const int size = snprintf((char *)topic->data, sizeof topic->data, "%s%s", begin, self->group);
 
-    assert(size > 0 && (size_t)size < sizeof self->feed_topic);
-    self->feed_topic_size = (size_t)size + 1;
+    assert(size > 0 && (size_t)size < sizeof topic->data);
+    topic->size = (size_t)size + 1;
 }
 
 static int link_open(struct peer_link *self, const struct peer_link_options *options)
@@ -260,7 +267,8 @@ struct peer_link *peer_link_new(zloop_t *loop, const struct peer_link_options *o
     self->id = options->id;
     self->start_id = options->start_id;
     peer_message_topic(self->group, self->id, self->topic);
-    link_name_feed(self);
+    link_name_stream(self, FEED_CHANGES, FEED_TOPIC_CHANGES);
+    link_name_stream(self, FEED_LEASES, FEED_TOPIC_LEASES);
     link_make_metrics(self, options->metrics);
     if (link_open(self, options) != 0) {
         const int reason = errno;
@@ -432,18 +440,22 @@ void peer_link_send(struct peer_link *self, struct peer_message *message)
 /* ---- The feed ----------------------------------------------------------------------------------- */
 
 /* A subscription is one frame: 1 or 0 (no more), then the beginning of topics. Others than those that
- * the stream's topic begins with are for somebody else. */
+ * a stream's topic begins with are for somebody else. */
 static void feed_note(struct feed *self, const struct frame *frame)
 {
-    const struct peer_link *link = self->link;
     const uint8_t *data = frame_data(frame);
     const size_t size = frame_size(frame);
 
-    if (size == 0 || data[0] > 1 || size - 1 > link->feed_topic_size ||
-        memcmp(data + 1, link->feed_topic, size - 1) != 0)
+    if (size == 0 || data[0] > 1)
         return;
-    const uint64_t bit = UINT64_C(1) << (size - 1);
-    self->wanted = data[0] == 1 ? self->wanted | bit : self->wanted & ~bit;
+    for (size_t i = 0; i < FEED_STREAMS; i++) {
+        const struct feed_topic *topic = &self->link->feed_topics[i];
+        uint64_t *wanted = &self->wanted[i];
+        if (size - 1 > topic->size || memcmp(data + 1, topic->data, size - 1) != 0)
+            continue;
+        const uint64_t bit = UINT64_C(1) << (size - 1);
+        *wanted = data[0] == 1 ? *wanted | bit : *wanted & ~bit;
+    }
 }
 
 static int feed_take(zloop_t *loop, zsock_t *reader, void *arg)
@@ -464,10 +476,10 @@ static int feed_take(zloop_t *loop, zsock_t *reader, void *arg)
     return 0;
 }
 
-bool peer_link_has_subscribers(const struct peer_link *self)
+bool peer_link_has_subscribers(const struct peer_link *self, enum feed_stream stream)
 {
     for (size_t i = 0; i < self->feed_count; i++)
-        if (self->feeds[i].wanted != 0)
+        if (self->feeds[i].wanted[stream] != 0)
             return true;
     return false;
 }
@@ -486,16 +498,18 @@ static void feed_send(struct feed *self, struct frame *frame)
     message_close(&copy);
 }
 
-void peer_link_publish(struct peer_link *self, const void *text, size_t size)
+void peer_link_publish(struct peer_link *self, enum feed_stream stream, const void *text,
+                       size_t size)
 {
+    const struct feed_topic *topic = &self->feed_topics[stream];
     struct frame frame;
 
-    frame_init_size(&frame, self->feed_topic_size + size);
-    memcpy(frame_data_mutable(&frame), self->feed_topic, self->feed_topic_size);
-    memcpy(frame_data_mutable(&frame) + self->feed_topic_size, text, size);
+    frame_init_size(&frame, topic->size + size);
+    memcpy(frame_data_mutable(&frame), topic->data, topic->size);
+    memcpy(frame_data_mutable(&frame) + topic->size, text, size);
     assert(frame_size(&frame) <= MESSAGE_BYTES_MAX);
     for (size_t i = 0; i < self->feed_count; i++)
-        if (self->feeds[i].wanted != 0)
+        if (self->feeds[i].wanted[stream] != 0)
             feed_send(&self->feeds[i], &frame);
     frame_close(&frame);
 }

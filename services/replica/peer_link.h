@@ -6,8 +6,8 @@
  * socket of its own, so that one that floods or is stopped costs the others nothing and all that is
  * pending of one can be dropped with its socket.
  *
- * What is for everybody, the group's stream of changes (feed.h), leaves by other sockets, one connected
- * to each broker's relay: by the same one, a subscription to everything, which a broker passes on like
+ * What is for everybody, the group's streams (feed.h), leaves by other sockets, one connected to each
+ * broker's relay: by the same one, a subscription to everything, which a broker passes on like
  * any other, would draw all that the replicas say to each other to that broker. They are XPUB sockets:
  * they tell which subscriptions a relay has passed on, so that nobody makes messages that nobody
  * wants. What a relay has asked for is forgotten with the connection to it; the relay that comes next
@@ -22,6 +22,7 @@
 
 #include <czmq.h>
 
+#include "broker/bus/feed.h"
 #include "broker/bus/frame.h"
 #include "broker/bus/metrics.h"
 #include "services/replica/peer_message.h"
@@ -42,7 +43,7 @@ struct peer_link_options {
      * the last of them. Both may call update and send, and must not destroy the link. */
     void (*on_message)(void *arg, struct peer_message *message);
     void (*on_turn)(void *arg);
-    /* Subscribers came where there were none, or the last ones went. Not called from within
+    /* Subscribers to a stream came where there were none, or its last ones went. Not called from within
      * peer_link_new() and peer_link_destroy(); must not destroy the link. NULL: nobody is told. */
     void (*on_subscribers)(void *arg);
     void *arg;
@@ -62,10 +63,11 @@ void peer_link_destroy(struct peer_link **self_p);
 int peer_link_update(struct peer_link *self, const struct membership *membership);
 /* Send to message->to; from and start id are filled in. Taken over. Never waits. */
 void peer_link_send(struct peer_link *self, struct peer_message *message);
-/* Whether anybody has subscribed to the group's stream of changes, or to more than that. */
-bool peer_link_has_subscribers(const struct peer_link *self);
-/* Publish a message of that stream, to the relays that have subscribers. Never waits; a broker that is
+/* Whether anybody has subscribed to that stream of the group, or to more than that. */
+bool peer_link_has_subscribers(const struct peer_link *self, enum feed_stream stream);
+/* Publish a message of it, to the relays that have subscribers to it. Never waits; a broker that is
  * RELAY_MESSAGES_MAX behind loses it. */
-void peer_link_publish(struct peer_link *self, const void *text, size_t size);
+void peer_link_publish(struct peer_link *self, enum feed_stream stream, const void *text,
+                       size_t size);
 
 #endif

@@ -34,6 +34,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/bus/feed.h"
 #include "broker/bus/log.h"
 #include "broker/bus/metrics.h"
 
@@ -112,7 +113,7 @@ struct replica_options {
      * within the replica: it must not close it. */
     void (*on_lead)(void *arg, bool leader, replica_term term);
     /* Told when entries were applied, at the end of that turn, and when the subscribers to what is
-     * published have come or gone; NULL: nobody. Like on_lead. */
+     * published, stream by stream, have come or gone; NULL: nobody. Like on_lead. */
     void (*on_news)(void *arg);
     void *arg;
     uint64_t snapshot_entries; /* after so many a snapshot is taken; 0: SNAPSHOT_ENTRIES */
@@ -179,9 +180,9 @@ void replica_flush(struct replica *self);
  * Returns 0, ERR_BUSY (READS_MAX are waiting) or ERR_UNAVAILABLE (the replica is closing). */
 int replica_read(struct replica *self, int64_t deadline_ms, replica_read_fn *done, void *arg);
 
-/* Whether there are subscribers to what is published, and publish to them (peer_link.h). */
-bool replica_has_subscribers(const struct replica *self);
-void replica_publish(struct replica *self, const void *text, size_t size);
+/* Whether there are subscribers to that stream of the group, and publish to them (peer_link.h). */
+bool replica_has_subscribers(const struct replica *self, enum feed_stream stream);
+void replica_publish(struct replica *self, enum feed_stream stream, const void *text, size_t size);
 
 /* Hand leadership to the member @id, or, with 0, to the one that is furthest. Commands are refused
  * from now on, until it is given up after an election timeout. Returns 0, ERR_NOT_LEADER, ERR_INVALID

@@ -153,15 +153,15 @@ const struct membership *replica_membership(const struct replica *self)
     return consensus_membership(self->consensus);
 }
 
-bool replica_has_subscribers(const struct replica *self)
+bool replica_has_subscribers(const struct replica *self, enum feed_stream stream)
 {
-    return self->link != NULL && peer_link_has_subscribers(self->link);
+    return self->link != NULL && peer_link_has_subscribers(self->link, stream);
 }
 
-void replica_publish(struct replica *self, const void *text, size_t size)
+void replica_publish(struct replica *self, enum feed_stream stream, const void *text, size_t size)
 {
     if (self->link != NULL)
-        peer_link_publish(self->link, text, size);
+        peer_link_publish(self->link, stream, text, size);
 }
 
 replica_index replica_membership_index(const struct replica *self)

@@ -282,15 +282,17 @@ bool replica_is_leaving(const struct replica *self)
     return false;
 }
 
-bool replica_has_subscribers(const struct replica *self)
+bool replica_has_subscribers(const struct replica *self, enum feed_stream stream)
 {
     (void)self;
+    (void)stream;
     return false;
 }
 
-void replica_publish(struct replica *self, const void *text, size_t size)
+void replica_publish(struct replica *self, enum feed_stream stream, const void *text, size_t size)
 {
     (void)self;
+    (void)stream;
     (void)text;
     (void)size;
 }

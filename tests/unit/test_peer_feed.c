@@ -25,6 +25,7 @@
 #define PORT        7201 /* of the first relay; the link's own is the one before it */
 #define RELAYS      2
 #define TOPIC       "changes.catalog"
+#define LEASES      "leases.catalog"
 
 struct fixture {
     zloop_t *loop;
@@ -35,6 +36,7 @@ struct fixture {
     size_t told;    /* times that on_subscribers was */
     bool (*condition)(struct fixture *self);
     bool expected;
+    bool half; /* of what is awaited has come */
     int64_t end_ms;
     bool met;
 };
@@ -149,7 +151,7 @@ static bool is_as_expected(struct fixture *self)
     /* A socket takes its connections when it is used. */
     if (self->relay != NULL)
         (void)zsock_events(self->relay);
-    return peer_link_has_subscribers(self->link) == self->expected;
+    return peer_link_has_subscribers(self->link, FEED_CHANGES) == self->expected;
 }
 
 static void expect(struct fixture *self, bool subscribers)
@@ -181,7 +183,7 @@ static bool relay_got_last(struct fixture *self)
 
 static void publish(struct fixture *self, const char *text)
 {
-    peer_link_publish(self->link, text, strlen(text));
+    peer_link_publish(self->link, FEED_CHANGES, text, strlen(text));
 }
 
 /* ---- Subscriptions ------------------------------------------------------------------------------ */
@@ -191,7 +193,7 @@ static void test_subscribers_are_told(void **state)
 {
     struct fixture *self = *state;
 
-    assert_false(peer_link_has_subscribers(self->link));
+    assert_false(peer_link_has_subscribers(self->link, FEED_CHANGES));
     assert_int_equal(self->told, 0);
     subscribe(self, 1, TOPIC, sizeof TOPIC);
     expect(self, true);
@@ -238,6 +240,67 @@ static void test_other_topics_do_not_count(void **state)
     expect(self, true);
     subscribe(self, 0, TOPIC, sizeof TOPIC);
     expect(self, false);
+    assert_int_equal(self->told, 2);
+}
+
+/* Whether the next message has come to the relay; it is this one, of that topic. */
+static bool relay_took(struct fixture *self, const char *topic, const char *text)
+{
+    struct message message;
+    if (message_receive(&message, zsock_resolve(self->relay), NULL) != 0)
+        return false;
+    const struct frame *frame = &message.frames[0];
+    const size_t topic_size = strlen(topic) + 1;
+    assert_int_equal(frame_size(frame), topic_size + strlen(text));
+    assert_memory_equal(frame_data(frame), topic, topic_size);
+    assert_memory_equal(frame_data(frame) + topic_size, text, strlen(text));
+    message_close(&message);
+    return true;
+}
+
+static bool relay_got_lease(struct fixture *self)
+{
+    return relay_took(self, LEASES, "last");
+}
+
+static bool relay_got_both(struct fixture *self)
+{
+    if (!self->half)
+        self->half = relay_took(self, LEASES, "of the leases");
+    return self->half && relay_took(self, TOPIC, "of the changes");
+}
+
+/* Streams are told apart: each has the subscribers to its own topic, and they get nothing of the other. */
+static void test_streams_are_told_apart(void **state)
+{
+    struct fixture *self = *state;
+
+    subscribe(self, 1, LEASES, sizeof LEASES);
+    subscribe(self, 1, TOPIC, sizeof TOPIC);
+    expect(self, true);
+    assert_true(peer_link_has_subscribers(self->link, FEED_LEASES));
+    peer_link_publish(self->link, FEED_LEASES, "of the leases", 13);
+    publish(self, "of the changes");
+    run_until(self, relay_got_both);
+    subscribe(self, 0, TOPIC, sizeof TOPIC);
+    expect(self, false);
+    assert_true(peer_link_has_subscribers(self->link, FEED_LEASES));
+    publish(self, "for nobody");
+    peer_link_publish(self->link, FEED_LEASES, "last", 4);
+    run_until(self, relay_got_lease); /* and nothing before it: that is asserted */
+}
+
+/* Whoever asks for everything is a subscriber to each. */
+static void test_a_subscription_to_everything_is_to_each_stream(void **state)
+{
+    struct fixture *self = *state;
+
+    subscribe(self, 1, "", 0);
+    expect(self, true);
+    assert_true(peer_link_has_subscribers(self->link, FEED_LEASES));
+    subscribe(self, 0, "", 0);
+    expect(self, false);
+    assert_false(peer_link_has_subscribers(self->link, FEED_LEASES));
     assert_int_equal(self->told, 2);
 }
 
@@ -311,6 +374,8 @@ int main(void)
         TEST(test_subscribers_are_told),
         TEST(test_a_beginning_of_the_topic_counts),
         TEST(test_other_topics_do_not_count),
+        TEST(test_streams_are_told_apart),
+        TEST(test_a_subscription_to_everything_is_to_each_stream),
         TEST(test_the_subscriptions_of_a_lost_relay_are_forgotten),
         TEST(test_what_is_published_while_there_are_subscribers_arrives),
         TEST(test_subscribers_of_a_broker_are_known),

@@ -741,7 +741,7 @@ static bool feed_is_heard(struct fixture *self, void *arg)
     struct message frames;
     (void)self;
     if (end->hello_count == 0)
-        peer_link_publish(end->link, "hello", 5);
+        peer_link_publish(end->link, FEED_CHANGES, "hello", 5);
     while (message_receive(&frames, zsock_resolve(end->socket), NULL) == 0) {
         end->hello_count += is_public(&frames.frames[0], "hello");
         end->private_count += frame_data(&frames.frames[0])[0] == 0;
@@ -758,7 +758,7 @@ static void assert_only_what_is_public_comes(struct fixture *self, struct feed_e
     run_until(self, feed_is_heard, end);
     for (uint64_t i = 1; i <= 20; i++)
         say(&self->nodes[0], 2, i);
-    peer_link_publish(end->link, "done", 4);
+    peer_link_publish(end->link, FEED_CHANGES, "done", 4);
     settle(self, &self->nodes[0], &self->nodes[1]);
     end->link = NULL;
     run_until(self, feed_is_heard, end);
@@ -823,8 +823,8 @@ static void test_without_relays_nothing_is_published(void **state)
 {
     struct fixture *self = *state;
     const struct node *node = add(self, 1, false);
-    assert_false(peer_link_has_subscribers(node->link));
-    peer_link_publish(node->link, "text", 4);
+    assert_false(peer_link_has_subscribers(node->link, FEED_CHANGES));
+    peer_link_publish(node->link, FEED_CHANGES, "text", 4);
 }
 
 /* ---- Opening ------------------------------------------------------------------------------------ */
