@@ -32,7 +32,7 @@ enum config_origin { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
 #define CONFIG_TEXT_OF(number) #number
 
 /* A key. @place is where the value goes: a char *, or a uint64_t for an id, or an unsigned for a
- * period, in struct config for the cluster's keys and in struct config_node for the others. */
+ * period or a count, in struct config for the cluster's keys and in struct config_node for the others. */
 struct config_row {
     const char *key;
     enum config_value_kind kind;
@@ -76,6 +76,10 @@ static const struct config_row config_replica_rows[] = {
 static const struct config_row config_bridge_rows[] = {
     {"http", CONFIG_VALUE_ADDRESS, CONFIG_REQUIRED, NULL, CONFIG_OF_NODE(http)},
     {"hosts", CONFIG_VALUE_HOSTS, CONFIG_OPTIONAL, NULL, CONFIG_OF_NODE(hosts)},
+    {"cache_entries", CONFIG_VALUE_CACHED, CONFIG_OPTIONAL, CONFIG_TEXT(CACHE_ENTRIES),
+     CONFIG_OF_NODE(cache_entries)},
+    {"cache_bytes", CONFIG_VALUE_BYTES, CONFIG_OPTIONAL, CONFIG_TEXT(CACHE_BYTES),
+     CONFIG_OF_NODE(cache_bytes)},
 };
 
 #define CONFIG_COUNT(table)     (sizeof table / sizeof table[0])
@@ -480,6 +484,12 @@ static char *config_absolute(const struct config *self, const char *path)
     return zsys_sprintf("%.*s/%s", (int)(slash - self->path), self->path, path);
 }
 
+static bool config_is_unsigned(enum config_value_kind kind)
+{
+    return kind == CONFIG_VALUE_PERIOD || kind == CONFIG_VALUE_ENTRIES ||
+           kind == CONFIG_VALUE_CACHED || kind == CONFIG_VALUE_BYTES;
+}
+
 /* Put the checked values where the callers look for them. */
 static void config_fill(struct config *self)
 {
@@ -492,8 +502,7 @@ static void config_fill(struct config *self)
             continue;
         if (setting->row->kind == CONFIG_VALUE_ID)
             *(uint64_t *)place = strtoull(setting->value, NULL, 10);
-        else if (setting->row->kind == CONFIG_VALUE_PERIOD ||
-                 setting->row->kind == CONFIG_VALUE_ENTRIES)
+        else if (config_is_unsigned(setting->row->kind))
             *(unsigned *)place = (unsigned)strtoul(setting->value, NULL, 10);
         else if (setting->row->kind == CONFIG_VALUE_PATH)
             *(char **)place = config_absolute(self, setting->value);

@@ -23,6 +23,8 @@
  *       bridge-1
  *           http = 127.0.0.1:8080
  *           hosts = store.example   # further names accepted in Host, blank-separated; optional
+ *           cache_entries = 10000   # items and topics kept in memory; 0: none; optional
+ *           cache_bytes = 16000000
  *
  * All keys, with their defaults, are in the tables of config.c; docs/operations.md shows them with
  * their ranges. Unknown keys, wrong values and doubled names are errors that name the line.
@@ -57,8 +59,10 @@ struct config_node {
     char *bus_bind;
     char *peer_bind;
     char *snapshots_bind;
-    char *http;  /* bridges: ADDRESS:PORT */
-    char *hosts; /* bridges: further accepted names, or NULL */
+    char *http;             /* bridges: ADDRESS:PORT */
+    char *hosts;            /* bridges: further accepted names, or NULL */
+    unsigned cache_entries; /* bridges: what is kept in memory under a lease; 0: nothing */
+    unsigned cache_bytes;   /* bridges: its keys and values */
 };
 
 struct config {

@@ -418,6 +418,11 @@
  * start wait for a minute. */
 #define CONFIG_ENTRIES_MIN 10
 #define CONFIG_ENTRIES_MAX 1000000
+/* What a bridge may keep in memory: above the first, entries take gigabytes; below the second, a
+ * page of items would push itself out. */
+#define CONFIG_CACHE_ENTRIES_MAX 10000000
+#define CONFIG_CACHE_BYTES_MIN   65536
+#define CONFIG_CACHE_BYTES_MAX   500000000
 /* The cluster's secret, or a token. */
 #define SECRET_BYTES_MAX 255
 /* One value of a log line: enough for a path or a sentence, and a peer cannot fill the disk. */
@@ -639,6 +644,10 @@
 #define LEASE_ANSWER_MS 100
 /* The same for the opening of a session, which is an entry in the log: a fail-over fits. */
 #define LEASE_OPEN_MS 1000
+/* What a cache holds unless it is told: a shop of some size whole, in some MB. CACHE_BYTES are keys
+ * and values. */
+#define CACHE_ENTRIES 10000
+#define CACHE_BYTES   16000000
 /* A cache that heard nothing of the feed for so long begins anew: 25 beats, and half a lease. */
 #define LEASE_FEED_MS 500
 

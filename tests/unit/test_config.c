@@ -421,6 +421,55 @@ static void test_entries_between_snapshots_are_bounded(void **state)
     }
 }
 
+static void put_cache(char *text, size_t size, const char *key, const char *value)
+{
+    snprintf(text, size,
+             "cluster\n    uuid = 0123456789abcdef0123456789abcdef\n"
+             "brokers\n    b\n        bus = tcp://127.0.0.1:8090\n"
+             "bridges\n    h\n        http = 127.0.0.1:1\n        %s = %s\n",
+             key, value);
+}
+
+/* So is what a bridge keeps in memory, which may be nothing. */
+static void test_the_cache_of_a_bridge_is_bounded(void **state)
+{
+    const struct fixture *self = *state;
+    static const struct {
+        const char *key, *value;
+        unsigned entries, bytes;
+    } good[] = {
+        {"cache_entries", "0", 0, CACHE_BYTES},
+        {"cache_entries", "10000000", CONFIG_CACHE_ENTRIES_MAX, CACHE_BYTES},
+        {"cache_bytes", "65536", CACHE_ENTRIES, CONFIG_CACHE_BYTES_MIN},
+        {"cache_bytes", "500000000", CACHE_ENTRIES, CONFIG_CACHE_BYTES_MAX},
+    };
+    static const struct {
+        const char *key, *value, *want;
+    } bad[] = {
+        {"cache_entries", "10000001", "a whole number from 0 to 10000000"},
+        {"cache_entries", "00", "a whole number from 0 to 10000000"},
+        {"cache_entries", "-1", "a whole number from 0 to 10000000"},
+        {"cache_bytes", "65535", "a whole number of bytes from 65536 to 500000000"},
+        {"cache_bytes", "500000001", "a whole number of bytes from 65536 to 500000000"},
+    };
+    char text[512], rest[256];
+
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        put_cache(text, sizeof text, good[i].key, good[i].value);
+        struct config *config = load(self, text, NULL);
+        const struct config_node *node = config_node(config, "h");
+        assert_int_equal(node->cache_entries, good[i].entries);
+        assert_int_equal(node->cache_bytes, good[i].bytes);
+        config_destroy(&config);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        put_cache(text, sizeof text, bad[i].key, bad[i].value);
+        snprintf(rest, sizeof rest, ":9: bridges/h/%s: \"%s\" is not good, it must be %s",
+                 bad[i].key, bad[i].value, bad[i].want);
+        refuse(self, text, rest);
+    }
+}
+
 /* Ids are unique in a group; addresses and data directories are unique at all. */
 static void test_what_must_differ_is_compared(void **state)
 {
@@ -607,6 +656,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_bad_value_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_periods_of_consensus_are_bounded, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_the_cache_of_a_bridge_is_bounded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_entries_between_snapshots_are_bounded, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_what_must_differ_is_compared, set_up, tear_down),
