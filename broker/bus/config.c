@@ -32,7 +32,8 @@ enum config_origin { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
 #define CONFIG_TEXT_OF(number) #number
 
 /* A key. @place is where the value goes: a char *, or a uint64_t for an id, or an unsigned for a
- * period or a count, in struct config for the cluster's keys and in struct config_node for the others. */
+ * period or a count, in struct config for the cluster's keys and in struct config_node for the
+ * others. */
 struct config_row {
     const char *key;
     enum config_value_kind kind;
