@@ -581,3 +581,25 @@ bool pygmy_code_is_unknown(int code)
 {
     return err_is_unknown(code);
 }
+
+/* ---- The cache ----------------------------------------------------------------- */
+
+bool pygmy_cached_item(struct pygmy *self, int64_t id, struct pygmy_cached *item)
+{
+    (void)self;
+    (void)id;
+    *item = (struct pygmy_cached){0};
+    return false;
+}
+
+void pygmy_cache_drop(struct pygmy *self, int64_t id)
+{
+    (void)self;
+    (void)id;
+}
+
+void pygmy_cache_count(const struct pygmy *self, struct pygmy_cache_counts *counts)
+{
+    (void)self;
+    *counts = (struct pygmy_cache_counts){0};
+}

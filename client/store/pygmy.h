@@ -49,6 +49,12 @@ struct pygmy_options {
     size_t endpoint_count;
     const char *secret; /* the cluster's; NULL: from the configuration when its file may be read */
     int64_t timeout_ms; /* of a call; 0: 10000, and never more than 300000 */
+    /* A cache that is never stale (below). */
+    size_t cache_entries;     /* 0: none */
+    size_t cache_bytes;       /* of what is kept and its keys; 0: 16 MiB */
+    const char *const *feeds; /* where brokers give out their feeds; NULL: those of the
+                                    configuration. Without any nothing is kept */
+    size_t feed_count;
 };
 
 struct pygmy_reply {
@@ -56,6 +62,7 @@ struct pygmy_reply {
     json_t *body; /* the answer, or {"error": {...}}; never NULL */
     int attempts; /* how often it was sent */
     bool done;
+    bool cached; /* answered from memory, under a lease; then there is no "log_time" */
 };
 
 /* @reply  valid during the call; take a reference to its body to keep it */
@@ -143,6 +150,61 @@ void pygmy_import(struct pygmy *self, json_t *fields, const char *key, pygmy_don
                   void *arg);
 /* The status of a process by its name. */
 void pygmy_node_status(struct pygmy *self, const char *name, pygmy_done_fn *done, void *arg);
+
+/* ---- A cache that is never stale ----------------------------------------- */
+
+/* A handle with cache_entries keeps what was looked up by id, also that there is no such item, and
+ * the lists of ids of topics. It serves them under a lease of the catalog's leader, which lets no
+ * write happen before each such cache has let go of what it changes: so an answer from memory is as
+ * fresh as one of the store (docs/consistency.md). Calls go through it by themselves: a lookup by
+ * id, and a search by topic alone, on "catalog". An item counts by itself then: such a search is not
+ * one moment of the store.
+ *
+ * Whoever holds leases makes the store's writers wait for it, and for up to a second, once, when it
+ * ends or is stopped. It is for processes that live long, and run their loop all the time. */
+
+/* An item out of memory, without a call. Valid until the next call of any function on this handle,
+ * or turn of its loop. */
+struct pygmy_cached {
+    bool present;     /* false: it is known that there is no such item */
+    int64_t version;  /* of one that is present */
+    const char *text; /* JSON: of lookup's "item", or of its "error" where there is none; with a NUL
+                         after @size bytes */
+    size_t size;
+};
+
+/* Returns whether it may be answered from memory, now. To be asked after the request has come whose
+ * answer it is to be; it takes well below a microsecond. A miss counts nowhere: pygmy_lookup() is
+ * what to do then. */
+bool pygmy_cached_item(struct pygmy *self, int64_t id, struct pygmy_cached *item);
+
+/* Let go of an item; 0: of everything. */
+void pygmy_cache_drop(struct pygmy *self, int64_t id);
+
+/* All 0 without a cache. */
+struct pygmy_cache_counts {
+    /* Now. */
+    size_t entries;
+    size_t bytes;   /* of what is kept and its keys */
+    size_t pending; /* keys that are being changed, so that nobody keeps them */
+    bool all_pending;
+    size_t fills;          /* reads under way whose answers may be kept */
+    int64_t lease_left_ms; /* 0: no lease, so nothing is served */
+    uint64_t session;      /* 0: none */
+    uint64_t term;         /* of the leader */
+    /* So far. */
+    uint64_t hits;
+    uint64_t misses; /* of those: */
+    uint64_t joins;  /* had the answer of one that was under way */
+    uint64_t passes; /* were read as if there were no cache, and not kept */
+    uint64_t stored;
+    uint64_t discarded; /* answers that could not be kept any more */
+    uint64_t evicted;   /* went for others */
+    uint64_t invalidated;
+    uint64_t flushes; /* all went: another leader, a gap in the feed, silence */
+    uint64_t renewals;
+};
+void pygmy_cache_count(const struct pygmy *self, struct pygmy_cache_counts *counts);
 
 /* ---- Committed changes, live ---------------------------------------------- */
 
