@@ -6,7 +6,7 @@
  *   u8    version of this format, 1. A reader that does not know it must not go on: neither apply
  *         the entry nor skip it
  *   i64   stamp, 0 to 2^53 - 1; 0 where there is no key
- *   blob  key; empty for settle, close, restock and tick
+ *   blob  key; empty for settle, close, restock, tick, session_open and session_close
  *   u8    op (enum command_op)      <- the content begins here and goes to the end
  *         the op's fields:
  *
@@ -17,7 +17,8 @@
  *   reserve, undo         u16 lines, for each i64 id, i64 quantity; ids rise
  *   settle, close         u16 keys, blob each
  *   restock               u16 ids, i64 each; they rise
- *   tick                  nothing
+ *   tick, session_open    nothing
+ *   session_close         i64 session, from 1
  *
  *   item: i64 id, u16 fields, then those named in it, in this order: string title, authors, topic;
  *         u8 1 and i64 year, or u8 0 alone (no year); string isbn; i64 price; string currency;
@@ -196,6 +197,8 @@ static void put_content(struct bytes_writer *bytes, const struct command *self)
     case COMMAND_SETTLE:
     case COMMAND_CLOSE: put_keys(bytes, self); break;
     case COMMAND_RESTOCK: put_ids(bytes, self); break;
+    case COMMAND_SESSION_CLOSE: bytes_put_i64(bytes, (int64_t)self->session); break;
+    case COMMAND_SESSION_OPEN:
     case COMMAND_TICK: break;
     case COMMAND_OPS: assert(false);
     }
@@ -376,6 +379,8 @@ static void get_content(struct bytes_reader *bytes, struct command *self)
     case COMMAND_SETTLE:
     case COMMAND_CLOSE: get_keys(bytes, self); break;
     case COMMAND_RESTOCK: get_ids(bytes, self); break;
+    case COMMAND_SESSION_CLOSE: self->session = (uint64_t)get_number(bytes, 1, INT64_MAX); break;
+    case COMMAND_SESSION_OPEN:
     case COMMAND_TICK: break;
     case COMMAND_OPS: bytes_reader_fail(bytes);
     }

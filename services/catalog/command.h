@@ -25,9 +25,11 @@ enum command_op {
     COMMAND_UNDO = 7,
     COMMAND_SETTLE = 8,
     COMMAND_CLOSE = 9,
-    COMMAND_RESTOCK = 10, /* of the leader: let these items' rules act */
-    COMMAND_TICK = 11,    /* of the leader: nothing but its log time */
-    COMMAND_OPS           /* above the last */
+    COMMAND_RESTOCK = 10,       /* of the leader: let these items' rules act */
+    COMMAND_TICK = 11,          /* of the leader: nothing but its log time */
+    COMMAND_SESSION_OPEN = 12,  /* of a leased cache */
+    COMMAND_SESSION_CLOSE = 13, /* of the leader: it was silent for long */
+    COMMAND_OPS                 /* above the last */
 };
 
 /* Which fields of an item a command names. */
@@ -77,7 +79,7 @@ struct command_line {
 struct command {
     enum command_op op;
     int64_t stamp;   /* 0 where there is no key */
-    struct text key; /* empty: settle, close, restock, tick */
+    struct text key; /* empty: settle, close, restock, tick, session_open, session_close */
     /* Within the encoded bytes, set by command_decode(): what makes two commands the same. */
     const uint8_t *content;
     size_t content_size;
@@ -86,6 +88,7 @@ struct command {
     int64_t version;             /* item_edit, item_remove: the one to change; 0: any */
     int64_t change;              /* stock */
     struct text reason;          /* stock */
+    uint64_t session;            /* session_close */
     int64_t default_price_cents; /* import; -1: none */
     int64_t default_stock;       /* import */
 

@@ -18,6 +18,7 @@
 #include "services/catalog/records.h"
 #include "services/catalog/reservations.h"
 #include "services/catalog/restock.h"
+#include "services/catalog/sessions.h"
 #include "services/catalog/stock.h"
 #include "services/replica/fatal.h"
 
@@ -110,12 +111,19 @@ static const struct machine_row {
     bool keyed; /* its key and its outcome are recorded around it; the others see to it */
     struct outcome *(*apply)(struct state *state, const struct command *command);
 } machine_rows[COMMAND_OPS] = {
-    [COMMAND_ITEM_ADD] = {true, items_add},        [COMMAND_ITEM_EDIT] = {true, items_edit},
-    [COMMAND_ITEM_REMOVE] = {true, items_remove},  [COMMAND_STOCK] = {true, stock_apply},
-    [COMMAND_IMPORT] = {true, imports_apply},      [COMMAND_RESERVE] = {true, reservations_reserve},
-    [COMMAND_UNDO] = {false, reservations_undo},   [COMMAND_SETTLE] = {false, reservations_settle},
-    [COMMAND_CLOSE] = {false, reservations_close}, [COMMAND_RESTOCK] = {false, restock_apply},
+    [COMMAND_ITEM_ADD] = {true, items_add},
+    [COMMAND_ITEM_EDIT] = {true, items_edit},
+    [COMMAND_ITEM_REMOVE] = {true, items_remove},
+    [COMMAND_STOCK] = {true, stock_apply},
+    [COMMAND_IMPORT] = {true, imports_apply},
+    [COMMAND_RESERVE] = {true, reservations_reserve},
+    [COMMAND_UNDO] = {false, reservations_undo},
+    [COMMAND_SETTLE] = {false, reservations_settle},
+    [COMMAND_CLOSE] = {false, reservations_close},
+    [COMMAND_RESTOCK] = {false, restock_apply},
     [COMMAND_TICK] = {false, machine_tick},
+    [COMMAND_SESSION_OPEN] = {false, sessions_open},
+    [COMMAND_SESSION_CLOSE] = {false, sessions_close},
 };
 
 static enum record_state machine_record_state(const struct command *command,

@@ -20,7 +20,7 @@
 #define SQL_BUSY_MS 1000
 
 /* Of the schema below, and of what its rows mean. */
-#define SQL_SCHEMA_VERSION    3
+#define SQL_SCHEMA_VERSION    4
 
 #define TEXT_OF(number)       #number
 #define TEXT_OF_VALUE(number) TEXT_OF(number)
@@ -72,6 +72,7 @@ static const char sql_schema[] =
     " content BLOB NOT NULL, answer TEXT NOT NULL) STRICT;"
     "CREATE INDEX record_open ON record (state, open_ms) WHERE open_ms IS NOT NULL;"
     "CREATE INDEX record_touched ON record (touched_ms) WHERE open_ms IS NULL;"
+    "CREATE TABLE session (id INTEGER PRIMARY KEY) STRICT;"
     "CREATE VIRTUAL TABLE item_search USING fts5 (title, authors, topic,"
     " content = 'item', content_rowid = 'id', columnsize = 0, prefix = '2 3',"
     " tokenize = \"unicode61 remove_diacritics 2\");";

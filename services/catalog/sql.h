@@ -11,6 +11,7 @@
  *   topic     topics of the items present, as they are spelt, with their number of items
  *   movement  each change of stock that is neither a sale nor its undoing
  *   record    each key that is remembered, with its content and its answer (records.h)
+ *   session   the leased caches that are known (sessions.h)
  *   item_search   full-text index over title, authors and topic of the items present
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -100,7 +101,13 @@
     X(SQL_RECORD_FORGET, "DELETE FROM record WHERE rowid = ?1")                                    \
     X(SQL_RECORD_COUNT, "SELECT count(*) FROM record")                                             \
     X(SQL_RECORD_OPEN_COUNT, "SELECT count(*) FROM record WHERE state = ?1 AND"                    \
-                             " open_ms IS NOT NULL")
+                             " open_ms IS NOT NULL")                                               \
+                                                                                                   \
+    X(SQL_SESSION_ADD, "INSERT INTO session (id) VALUES (?1)")                                     \
+    X(SQL_SESSION_GET, "SELECT id FROM session WHERE id = ?1")                                     \
+    X(SQL_SESSION_REMOVE, "DELETE FROM session WHERE id = ?1")                                     \
+    X(SQL_SESSION_LIST, "SELECT id FROM session ORDER BY id")                                      \
+    X(SQL_SESSION_COUNT, "SELECT count(*) FROM session")
 
 enum sql_name {
 #define X(name, text) name,

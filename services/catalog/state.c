@@ -47,6 +47,7 @@ static void state_load(struct state *self)
         .records = sql_number(self->sql, sql_get(self->sql, SQL_RECORD_COUNT)),
         .unsettled = state_count_open(self, RECORD_GRANTED),
         .unclosed = state_count_open(self, RECORD_RELEASED),
+        .sessions = sql_number(self->sql, sql_get(self->sql, SQL_SESSION_COUNT)),
     };
 }
 

@@ -20,6 +20,7 @@ struct state_totals {
     int64_t records;   /* keys remembered */
     int64_t unsettled; /* grants not settled */
     int64_t unclosed;  /* releases not closed */
+    int64_t sessions;  /* of leased caches */
     /* No record that may be forgotten was touched before this log time. */
     int64_t touched_from_ms;
 };

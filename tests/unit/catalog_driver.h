@@ -272,6 +272,7 @@ static inline char *driver_dump(struct driver *self)
         "SELECT * FROM movement ORDER BY item, log_index",
         ("SELECT rowid, key, state, stamp, touched_ms, open_ms, code, hex(content), answer"
          " FROM record ORDER BY key"),
+        "SELECT 'session', id FROM session ORDER BY id",
         "SELECT * FROM temp.word ORDER BY term, doc, col, offset",
     };
     struct bytes_writer dump = {0};

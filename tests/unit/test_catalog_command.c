@@ -75,6 +75,42 @@ static void test_the_leaders_own_commands_come_back(void **state)
     bytes_writer_close(&bytes);
 }
 
+static void expect_session_command(enum command_op op, uint64_t session, const uint8_t *drawn,
+                                   size_t size)
+{
+    const struct command sent = {.op = op, .session = session};
+    struct bytes_writer bytes = {0};
+    struct command command;
+
+    command_encode(&sent, &bytes);
+    assert_int_equal(bytes.size, size);
+    assert_memory_equal(bytes.data, drawn, size);
+    assert_int_equal(command_decode(&command, bytes.data, bytes.size), OK);
+    assert_int_equal(command.op, op);
+    assert_true(command.session == session);
+    command_close(&command);
+    bytes_writer_close(&bytes);
+}
+
+/* So do those of leased caches, as they are drawn; there is no session 0, and none has a key. */
+static void test_the_commands_of_sessions_come_back(void **state)
+{
+    static const uint8_t open[] = {1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12};
+    uint8_t close[] = {1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 13, 0, 0, 0, 0, 0, 0, 1, 2};
+    static const uint8_t keyed[] = {1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 'k', 12};
+    struct command command;
+    (void)state;
+
+    expect_session_command(COMMAND_SESSION_OPEN, 0, open, sizeof open);
+    expect_session_command(COMMAND_SESSION_CLOSE, 258, close, sizeof close);
+    assert_int_equal(command_decode(&command, close, sizeof close - 1), ERR_CORRUPT);
+    memset(close + 14, 0, 8);
+    assert_int_equal(command_decode(&command, close, sizeof close), ERR_CORRUPT);
+    memset(close + 14, 0xff, 8);
+    assert_int_equal(command_decode(&command, close, sizeof close), ERR_CORRUPT);
+    assert_int_equal(command_decode(&command, keyed, sizeof keyed), ERR_CORRUPT);
+}
+
 /* The first bytes of a stored command never change: they are on every replica's disk. */
 static void test_the_format_is_as_drawn(void **state)
 {
@@ -213,6 +249,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_command_comes_back_as_it_went),
         cmocka_unit_test(test_the_leaders_own_commands_come_back),
+        cmocka_unit_test(test_the_commands_of_sessions_come_back),
         cmocka_unit_test(test_the_format_is_as_drawn),
         cmocka_unit_test(test_content_is_canonical),
         cmocka_unit_test(test_an_unknown_version_is_named),

@@ -9,6 +9,12 @@
 #include "services/catalog/audit.h"
 #include "tests/unit/database_copy.h"
 
+static void write_session(struct driver *driver, enum command_op op, uint64_t session)
+{
+    const struct command command = {.op = op, .session = session};
+    expect(driver_apply(driver, &command), OK);
+}
+
 /* A little of everything; the log of it is the driver's. */
 static void write_history(struct driver *driver)
 {
@@ -41,6 +47,10 @@ static void write_history(struct driver *driver)
             expect(driver_write(driver, "{'op':'item_remove','key':'rm-%d','stamp':%lld,'id':%d}",
                                 i, (long long)driver->now_ms, i / 2),
                    OK);
+        if (i % 4 == 0)
+            write_session(driver, COMMAND_SESSION_OPEN, 0);
+        if (i % 8 == 0)
+            write_session(driver, COMMAND_SESSION_CLOSE, driver->index);
     }
 }
 
@@ -86,6 +96,8 @@ static void test_the_same_entries_make_the_same_tables(void **state)
     assert_true(strlen(a) > 3000);
     assert_null(strstr(a, "|buy-2|"));
     assert_non_null(strstr(a, "|buy-29|"));
+    assert_int_equal(state_totals(driver_state(one))->sessions, 4);
+    assert_non_null(strstr(a, "session|"));
     assert_string_equal(a, b);
     assert_true(digest_of(one) == digest_of(other));
     free(a);
@@ -141,6 +153,7 @@ static void expect_same_totals(struct driver *one, struct driver *other)
     assert_int_equal(a->records, b->records);
     assert_int_equal(a->unsettled, b->unsettled);
     assert_int_equal(a->unclosed, b->unclosed);
+    assert_int_equal(a->sessions, b->sessions);
 }
 
 /* The same write to both: the same answer. */

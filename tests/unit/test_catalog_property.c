@@ -9,10 +9,14 @@
 /* link: catalog */
 #include "tests/unit/catalog_driver.h"
 
+#include "services/catalog/sessions.h"
+
 #define ITEMS 5
 #define KEYS  120
 #define STEPS 1500
 #define SEEDS 20
+/* Some more than are open at a time. */
+#define SESSIONS STEPS
 
 enum model_state { MODEL_NEW, MODEL_GRANTED, MODEL_DENIED, MODEL_UNDONE };
 
@@ -34,7 +38,9 @@ struct model {
     int64_t stock[ITEMS];
     int64_t sold[ITEMS];
     struct model_key keys[KEYS];
-    int fresh; /* keys used so far */
+    int fresh;                   /* keys used so far */
+    uint64_t sessions[SESSIONS]; /* rising; those that are open */
+    size_t session_count;
 };
 
 /* Knuth's MMIX generator; its upper bits are good enough. */
@@ -172,6 +178,28 @@ static void step_restock(struct model *model)
     model->stock[item] += change;
 }
 
+static void step_open(struct model *model)
+{
+    const struct command command = {.op = COMMAND_SESSION_OPEN};
+    const int64_t session = take_number(driver_apply(model->driver, &command), "session");
+    assert_true(session > 0);
+    model->sessions[model->session_count++] = (uint64_t)session;
+}
+
+/* One that is open, or was, or never was. */
+static void step_close(struct model *model)
+{
+    const struct command command = {.op = COMMAND_SESSION_CLOSE,
+                                    .session = 1 + (uint64_t)draw(model, 200)};
+    size_t kept = 0;
+    for (size_t i = 0; i < model->session_count; i++)
+        if (model->sessions[i] != command.session)
+            model->sessions[kept++] = model->sessions[i];
+    const bool open = kept < model->session_count;
+    model->session_count = kept;
+    assert_int_equal(take_number(driver_apply(model->driver, &command), "closed"), open);
+}
+
 static void step_time(struct model *model)
 {
     static const int64_t jumps[] = {1, 1000, HOUR_MS, 6 * HOUR_MS, DAY_MS};
@@ -190,11 +218,15 @@ static void model_check(struct model *model)
                          model->stock[i]);
         outcome_destroy(&outcome);
     }
+    uint64_t sessions[LEASE_SESSIONS_MAX];
+    assert_int_equal(sessions_list(driver_state(model->driver), sessions), model->session_count);
+    if (model->session_count > 0)
+        assert_memory_equal(sessions, model->sessions, model->session_count * sizeof sessions[0]);
 }
 
 static void run_step(struct model *model)
 {
-    switch (draw(model, 12)) {
+    switch (draw(model, 14)) {
     case 0:
     case 1: step_reserve(model); break;
     case 2:
@@ -206,6 +238,8 @@ static void run_step(struct model *model)
     case 8:
     case 9: step_undo(model); break;
     case 10: step_restock(model); break;
+    case 11: step_open(model); break;
+    case 12: step_close(model); break;
     default: step_time(model); break;
     }
 }
