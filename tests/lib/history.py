@@ -2,12 +2,14 @@
 
 A history is a file of JSON lines, in the order in which things ended:
 
-    {"record": "start", "format": 1, "seed": 7}
+    {"record": "start", "format": 2, "seed": 7}
     {"record": "item", "id": 1, "stock": 50, "version": 3}    on sale before the first operation
     {"process": "http-1", "call": 8, "op": "buy", "key": "k8", "args": {"lines": [[1, 2]]},
      "from": 123, "to": 456, "outcome": "ok", "answer": {...}}                     one attempt
+    {"record": "reads", "process": "bridge-1", "rows": [[1, 123, 456, 48, 9, true], ...]}
+                                                               many lookups, each of them answered
     {"record": "window", "what": "kill broker-1", "from": 100, "to": 900}          a disturbance
-    {"record": "end", "attempts": 1}                          without it, the history was cut off
+    {"record": "end", "attempts": 1, "reads": 1}              without it, the history was cut off
 
 Times are nanoseconds of CLOCK_MONOTONIC; "from" is taken before the request was sent, "to" after
 its answer was received. An attempt has one of three outcomes:
@@ -23,7 +25,10 @@ The operations, their arguments and the essentials of their answers:
     cancel   {"number": n}                       {"order": ORDER, "replayed": bool}
     restock  {"item": i, "change": c}            {"stock": s, "version": v, "replayed": bool}
              the reason of the movement is the key, so that movements tell whose they are
-    lookup   {"item": i}                         {"stock": s, "version": v}; no key
+    lookup   {"item": i}                         {"stock": s, "version": v, "memory": bool}; no key
+
+A lookup tells whether it was answered from memory, under a lease, by who was asked. A row of reads
+is such a lookup: item, from, to, stock, version, memory; those that failed are attempts.
 
 ORDER is {"number", "state", "lines": [[item, quantity, price, stock left, version], ...],
 "total", "created", "cancelled"}. A denial, {"type": "out-of-stock"}, has "item", "requested",
@@ -36,7 +41,7 @@ import json
 import threading
 import time
 
-FORMAT = 1
+FORMAT = 2
 WRITES = ("buy", "cancel", "restock")
 OPERATIONS = WRITES + ("lookup",)
 OUTCOMES = ("ok", "refused", "unknown")
@@ -105,6 +110,7 @@ class Recorder:
         self.lock = threading.Lock()
         self.calls = 0
         self.attempts = 0
+        self.reads = 0
         self.done = 0  # writes that were acknowledged: what others may wait for
         self.write({"record": "start", "format": FORMAT, "seed": seed})
 
@@ -119,12 +125,18 @@ class Recorder:
     def window(self, what, since, until):
         self.write({"record": "window", "what": what, "from": since, "to": until})
 
+    def many_reads(self, process, rows):
+        """Lookups that were answered, as the format has them."""
+        self.write({"record": "reads", "process": process, "rows": rows})
+        with self.lock:
+            self.reads += len(rows)
+
     def attempt(self, process, op, key, args):
         """with recorder.attempt(...) as attempt: send; receive; attempt.ok(...)"""
         return _Recording(self, process, op, key, args)
 
     def close(self):
-        self.write({"record": "end", "attempts": self.attempts})
+        self.write({"record": "end", "attempts": self.attempts, "reads": self.reads})
         self.file.close()
 
 
@@ -163,7 +175,19 @@ class History:
         self.seed = None
         self.items = {}  # id: (stock, version)
         self.attempts = []
+        self.reads = []  # (process, rows)
         self.windows = []  # (from, to, what), by time
+
+    def lookups(self):
+        """All that were answered: item, from, to, stock, version, memory, and who they are."""
+        for attempt in self.attempts:
+            if attempt["op"] == "lookup" and attempt["outcome"] == "ok":
+                answer = attempt["answer"]
+                yield (attempt["args"]["item"], attempt["from"], attempt["to"], answer["stock"],
+                       answer["version"], answer.get("memory", False), f"call {attempt['call']}")
+        for process, rows in self.reads:
+            for row in rows:
+                yield *row, process
 
 
 def read(path):
@@ -180,14 +204,15 @@ def read(path):
                 raise BadHistory(f"{path}:{number}: {error!r}") from None
     if ended is None:
         raise BadHistory(f"{path}: cut off: it has no end")
-    if ended != len(history.attempts):
-        raise BadHistory(f"{path}: {len(history.attempts)} attempts, the end counts {ended}")
+    found = len(history.attempts), sum(len(rows) for _, rows in history.reads)
+    if ended != found:
+        raise BadHistory(f"{path}: {found} attempts and reads, the end counts {ended}")
     history.windows.sort()
     return history
 
 
 def _take(history, row, number):
-    """Take one line in. Returns the number of attempts if it is the end."""
+    """Take one line in. Returns the numbers of attempts and of reads if it is the end."""
     record = row.get("record")
     if number == 1 or record == "start":
         if number != 1 or record != "start" or row["format"] != FORMAT:
@@ -195,16 +220,27 @@ def _take(history, row, number):
         history.seed = row["seed"]
     elif record == "item":
         history.items[row["id"]] = (row["stock"], row["version"])
+    elif record == "reads":
+        _check_reads(row["rows"])
+        history.reads.append((row["process"], row["rows"]))
     elif record == "window":
         history.windows.append((row["from"], row["to"], row["what"]))
     elif record == "end":
-        return row["attempts"]
+        return row["attempts"], row["reads"]
     elif record is None:
         _check_attempt(row)
         history.attempts.append(row)
     else:
         raise BadHistory(f"no record '{record}'")
     return None
+
+
+def _check_reads(rows):
+    for _, since, until, stock, version, memory in rows:
+        if not 0 <= since <= until or memory not in (True, False):
+            raise BadHistory("it ended before it began, or was neither from memory nor not")
+        if not isinstance(stock, int) or not isinstance(version, int):
+            raise BadHistory("a read without a stock or a version")
 
 
 def _check_attempt(row):

@@ -1,7 +1,8 @@
 """The laws that a history has to keep, and what breaks them.
 
     linearizability  each item's stock is a counter that is never below zero, item by item, in
-                     accord with real time (linear.py)
+                     accord with real time (linear.py); what was read from a cache's memory is a
+                     read like any other
     versions         versions of items rise in the order in which changes take effect: on an item
                      in accord with its stock, over all items in accord with real time
     denials          an "out of stock" is true at some moment between call and return
@@ -215,8 +216,10 @@ class Judge:
         operations = self.operations_by_item()
         counts = Counter(op.kind for ops in operations.values() for op in ops)
         items = f"{len(operations)} items"
+        remembered = sum(memory for *_, memory, _ in self.history.lookups())
         self.verdict.looked_at["linearizability"] = \
-            f"{items}: {counts[CHANGE]} changes, {counts[READ]} reads"
+            f"{items}: {counts[CHANGE]} changes, {counts[READ]} reads, {remembered} of them from " \
+            "memory"
         self.verdict.looked_at["denials"] = f"{items}: {counts[DENIAL]} denials"
         for item, ops in operations.items():
             if item not in self.history.items:
@@ -235,14 +238,11 @@ class Judge:
             self.add_cancel(operations, number, deeds)
         for deed in self.all_of("restock"):
             self.add_restock(operations, deed)
-        for attempt in self.history.attempts:
-            if attempt["op"] == "lookup" and attempt["outcome"] == "ok":
-                answer, item = attempt["answer"], attempt["args"]["item"]
-                operations[item].append(
-                    Op(READ, attempt["from"], attempt["to"],
-                       f"lookup (call {attempt['call']}): stock {answer['stock']}, "
-                       f"version {answer['version']}",
-                       stock=answer["stock"], version=answer["version"]))
+        for item, since, until, stock, version, memory, whose in self.history.lookups():
+            operations[item].append(
+                Op(READ, since, until,
+                   f"lookup ({whose}{', from memory' if memory else ''}): stock {stock}, "
+                   f"version {version}", stock=stock, version=version))
         for item, last in self.end["items"].items() if self.end else ():
             operations[int(item)].append(
                 Op(READ, self.end["from"], self.end["to"],
@@ -491,6 +491,10 @@ class Judge:
             kind = "writes" if attempt["op"] in WRITES else "reads"
             place = "inside " if outside.touched(attempt["from"], attempt["to"]) else ""
             counts[kind][place + fate(attempt)] += 1
+        for _, rows in self.history.reads:
+            for _, since, until, *_ in rows:
+                place = "inside " if outside.touched(since, until) else ""
+                counts["reads"][place + "ok"] += 1
         self.verdict.looked_at["floor"] = "; ".join(
             self.judge_share(kind, count, floor, least) for kind, count in counts.items())
 

@@ -9,6 +9,7 @@ SPDX-License-Identifier: Apache-2.0
 """
 
 import random
+import re
 import threading
 import time
 from collections import Counter
@@ -25,6 +26,8 @@ GIVE_UP, REPEAT = 0.05, 0.03
 # What a broker answers by itself, without a body.
 BROKERS_WORDS = {1: "no-service", 2: "queue-full", 3: "expired", 4: "worker-lost", 9: "timeout",
                  10: "draining", 100: "unknown-outcome"}
+# Cache-Status of an answer from the memory of the bridge that was asked.
+FROM_MEMORY = re.compile(r"^pygmy *; *hit\b")
 PAGE = 500
 AT_A_TIME = 64  # questions under way when the end is asked for
 
@@ -49,13 +52,17 @@ class HttpWay:
             raise
         if status >= 400:
             return False, body
-        return True, (body, headers.get("Idempotency-Replayed") == "true")
+        return True, (body, headers)
 
     def order(self, path, key, body=None):
         ok, told = self.ask("POST", path, body, {"Idempotency-Key": key})
         if not ok:
             return False, told
-        return True, {"order": order_essentials(told[0]), "replayed": told[1]}
+        return True, {"order": order_essentials(told[0]), "replayed": self.replayed(told[1])}
+
+    @staticmethod
+    def replayed(headers):
+        return headers.get("Idempotency-Replayed") == "true"
 
     def buy(self, key, args, _):
         lines = [{"id": item, "quantity": quantity} for item, quantity in args["lines"]]
@@ -71,13 +78,14 @@ class HttpWay:
         if not ok:
             return False, told
         return True, {"stock": told[0]["stock"], "version": told[0]["version"],
-                      "replayed": told[1]}
+                      "replayed": self.replayed(told[1])}
 
     def lookup(self, _, args, __):
         ok, told = self.ask("GET", f"/lookup/{args['item']}")
         if not ok:
             return False, told
-        return True, {"stock": told[0]["stock"], "version": told[0]["version"]}
+        return True, {"stock": told[0]["stock"], "version": told[0]["version"],
+                      "memory": bool(FROM_MEMORY.match(told[1].get("Cache-Status", "")))}
 
     def stamp(self):
         return None  # the bridge's matter

@@ -2,7 +2,8 @@
 
 Histories that are valid by construction, to test the judge with. Time is a count of steps; each
 step moves one customer or one request on: requests get lost before the store and after it, go on
-without their customer, are sent again with their key, or are given up.
+without their customer, are sent again with their key, or are given up. Every second lookup that is
+answered is recorded as a row of reads, and of those every second one as read from memory.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -152,7 +153,8 @@ class Flow:
 class Run:
     """Customers and the store, step by step."""
 
-    def __init__(self, seed, attempts, customers, stocks):
+    def __init__(self, seed, attempts, customers, stocks, lookups):
+        self.lookups = lookups  # their share
         self.rng = random.Random(seed)
         self.store = Store(stocks, self.rng)
         self.history = History()
@@ -209,12 +211,13 @@ class Run:
         rng, items = self.rng, sorted(self.store.stock)
         what = rng.random()
         key = f"k{self.calls}"
-        if what < 0.25:
+        if what < self.lookups:
             return "lookup", None, {"item": rng.choice(items)}
-        if what < 0.40 and self.own[customer]:
+        what = (what - self.lookups) / (1 - self.lookups)
+        if what < 0.20 and self.own[customer]:
             number = self.own[customer].pop(rng.randrange(len(self.own[customer])))
             return "cancel", key, {"number": number}
-        if what < 0.50:
+        if what < 0.33:
             return "restock", key, {"item": rng.choice(items), "change": rng.choice((-1, 1, 3, 5))}
         lines = [[item, rng.randint(1, 3)]
                  for item in sorted(rng.sample(items, min(len(items), rng.choice((1, 1, 2)))))]
@@ -236,6 +239,11 @@ class Run:
         row, _ = self.busy[customer]
         self.busy[customer] = None
         row.update(to=self.time, outcome=outcome, answer=answer)
+        if row["op"] == "lookup" and outcome == "ok" and row["call"] % 2 == 0:
+            self.history.reads.append((row["process"], [
+                [row["args"]["item"], row["from"], row["to"], answer["stock"], answer["version"],
+                 row["call"] % 4 == 0]]))
+            return
         self.history.attempts.append(row)
         if row["op"] == "lookup":
             return
@@ -245,6 +253,6 @@ class Run:
             self.own[customer].append(answer["order"]["number"])
 
 
-def run(seed, attempts=200, customers=5, stocks=None):
+def run(seed, attempts=200, customers=5, stocks=None, lookups=0.25):
     """A valid history and its end."""
-    return Run(seed, attempts, customers, stocks or {1: 5, 2: 12, 3: 40}).go()
+    return Run(seed, attempts, customers, stocks or {1: 5, 2: 12, 3: 40}, lookups).go()

@@ -25,8 +25,9 @@ from linear import CHANGE, DENIAL, NEVER, READ, Op
 
 JUDGE = os.path.join(ROOT, "tests", "lib", "judge")
 JUDGED = int(os.environ.get("PYGMY_JUDGED", "60"))
-LARGE = 20000  # attempts of the history that is judged for speed
-LARGE_CPU_S_MAX = 10  # of one processor; some 2 s it takes
+# Of the histories that are judged for speed: attempts, the share of lookups, and the most that it
+# may take of one processor. It takes some 2 s, and 3 s.
+LARGE = [(20000, 0.25, 10), (70000, 0.9, 15)]
 
 
 def broken_laws(run, end, floor=0.0):
@@ -48,6 +49,10 @@ class Story:
     def __init__(self, stock=5):
         self.run = history.History()
         self.run.items = {1: (stock, 10)}
+
+    def read(self, process, since, until, stock, version, memory=True):
+        """A lookup, as those have it who make many of them."""
+        self.run.reads.append((process, [[1, since, until, stock, version, memory]]))
 
     def tell(self, since, until, op, key, args, outcome="unknown", answer=None):
         self.run.attempts.append({
@@ -83,6 +88,10 @@ def good_story():
                {"order": dict(ORDERS[1], state="cancelled", cancelled="t")})
     story.buy(21, 24, "f", 1, ORDERS[2])
     story.tell(25, 26, "lookup", None, {"item": 1}, "ok", {"stock": 3, "version": 16})
+    story.read("bridge-1", 21, 22, 4, 15, False)
+    story.read("bridge-2", 21, 22, 3, 16)
+    story.read("bridge-2", 26, 28, 3, 16)
+    story.read("bridge-1", 26, 27, 3, 16)
     story.buy(27, 30, "g", 1)
     story.buy(31, 34, "h", 1)
     story.buy(35, 36, "b", 2, ORDERS[1])
@@ -110,6 +119,37 @@ def a_stock_that_never_was(run, end):
 def a_stale_read(run, _):
     """The stock of before the last buy, which had been acknowledged."""
     find(run, None)["answer"].update(stock=4, version=15)
+
+
+def remember(run, process, since, until, stock, version):
+    run.reads.append((process, [[1, since, until, stock, version, True]]))
+
+
+def a_memory_that_outlived_a_write(run, _):
+    """A cache serves what was there before the cancel, which had been acknowledged."""
+    remember(run, "bridge-2", 21, 22, 2, 14)
+
+
+def a_memory_behind_another_one(run, _):
+    """Nobody was told yet that the buy has taken effect; but one bridge has shown it, and then
+    another one shows what was before."""
+    remember(run, "bridge-1", 23, 23, 4, 15)
+
+
+def a_memory_of_what_never_was(run, _):
+    """A version as it is, with a stock that it never had."""
+    remember(run, "bridge-1", 26, 27, 4, 16)
+
+
+def a_memory_of_what_is_to_come(run, _):
+    """What the last buy has made, before anybody had asked for it."""
+    remember(run, "bridge-1", 25, 26, 2, 18)
+
+
+def a_memory_against_a_denial(run, _):
+    """It shows two pieces, which nobody was told of yet; then a buy is told that there are none."""
+    find(run, "d")["from"] = 8
+    remember(run, "bridge-1", 9, 9, 2, 14)
 
 
 def a_version_that_lies(run, end):
@@ -197,9 +237,14 @@ def most_unknown(run, _):
 BAD = [
     (a_stock_that_never_was, {"linearizability"}),
     (a_stale_read, {"versions", "linearizability"}),
+    (a_memory_that_outlived_a_write, {"versions", "linearizability"}),
+    (a_memory_behind_another_one, {"versions", "linearizability"}),
+    (a_memory_of_what_never_was, {"versions", "linearizability"}),
+    (a_memory_of_what_is_to_come, {"versions", "linearizability"}),
     (a_version_that_lies, {"versions"}),
     (a_denial_of_what_was_there, {"denials"}),
     (a_denial_without_a_reason, {"denials"}),
+    (a_memory_against_a_denial, {"denials"}),
     (another_answer_for_a_repetition, {"keys"}),
     (an_effect_of_a_refused_key, {"keys"}),
     (two_orders_for_one_key, {"keys"}),
@@ -319,6 +364,10 @@ def random_case(rng):
                 continue
         ops.append(Op(kind, call, ret, f"op {number}", stock=stock,
                       version=version if kind is READ else None))
+        if kind is READ and len(ops) < 6:  # more that see the same
+            for since in (max(0, call + rng.randint(-2, 4)) for _ in range(rng.randint(0, 2))):
+                ops.append(Op(READ, since, since + rng.randint(0, 6), f"op {number}+", stock=stock,
+                              version=version))
     for op in rng.sample(ops, rng.choice((0, 1, 1, 2))):
         name = rng.choice([n for n in ("stock", "version") if getattr(op, n) is not None] or [None])
         if name is not None:
@@ -369,6 +418,27 @@ def read_more(run, end, rng):
     made = {(line[0], line[4]) for order in end["orders"] for line in order["lines"]}
     reads = [a for a in done(run, "lookup") if (a["args"]["item"], a["answer"]["version"]) in made]
     rng.choice(reads)["answer"]["stock"] += 1
+
+
+def remember_the_past(run, end, rng):
+    """A cache shows what an acknowledged change had replaced before it was asked."""
+    change = rng.choice(done(run, "restock"))
+    answer, asked = change["answer"], change["args"]
+    row = [asked["item"], change["to"] + 1, rng.randint(change["to"] + 1, end["from"]),
+           answer["stock"] - asked["change"], answer["version"] - 1, True]
+    run.reads.append(("bridge-1", [row]))
+
+
+def remember_too_long(run, end, rng):
+    """A cache shows once more what it has shown, after another one has shown something later."""
+    rows = sorted((row for _, rows in run.reads for row in rows), key=lambda row: row[2])
+    pairs = [(old, new) for old, new in itertools.combinations(rows, 2)
+             if old[0] == new[0] and old[4] < new[4]]
+    if pairs:
+        old, new = rng.choice(pairs)
+        run.reads.append(("bridge-1", [[old[0], new[2] + 1, new[2] + 1, *old[3:5], True]]))
+    else:
+        remember_the_past(run, end, rng)
 
 
 def read_the_past(run, end, rng):
@@ -461,6 +531,8 @@ def answer_otherwise(run, _, rng):
 MUTATIONS = [
     (read_more, {"versions", "linearizability"}),
     (read_the_past, {"versions", "linearizability"}),
+    (remember_the_past, {"versions", "linearizability"}),
+    (remember_too_long, {"versions", "linearizability"}),
     (restock_too_much, {"versions", "linearizability"}),
     (deny_what_never_was, {"denials"}),
     (swap_numbers, {"numbers"}),
@@ -481,12 +553,13 @@ def test_random_histories_with_one_answer_changed_are_rejected(mutate, expected)
         assert broken_laws(run, end) & expected, seed
 
 
-def test_a_large_history_is_judged_in_time():
+@pytest.mark.parametrize("attempts, lookups, cpu_s_max", LARGE)
+def test_a_large_history_is_judged_in_time(attempts, lookups, cpu_s_max):
     """Sixteen customers on three items, one of which is nearly always sold out."""
-    run, end = model_store.run(1, attempts=LARGE, customers=16)
+    run, end = model_store.run(1, attempts=attempts, customers=16, lookups=lookups)
     began = time.process_time()
     assert broken_laws(run, end) == set()
-    assert time.process_time() - began < LARGE_CPU_S_MAX
+    assert time.process_time() - began < cpu_s_max
 
 
 # ---- Windows and the floor ----------------------------------------------------------------------
@@ -518,6 +591,7 @@ def record(path, seed=3):
     """A history of one key, by two threads at once that repeat it."""
     recorder = history.Recorder(path, seed)
     recorder.item(1, 5, 10)
+    recorder.many_reads("bridge-1", [[1, 5, 6, 5, 10, True], [1, 6, 8, 5, 10, False]])
     answer = {"stock": 7, "version": 11, "replayed": False}
 
     def customer(name):
@@ -547,6 +621,7 @@ def test_what_is_recorded_is_read_and_judged(tmp_path):
     record(path)
     run = history.read(path)
     assert run.seed == 3 and run.items == {1: (5, 10)} and len(run.attempts) == 4
+    assert run.reads == [("bridge-1", [[1, 5, 6, 5, 10, True], [1, 6, 8, 5, 10, False]])]
     for attempt in run.attempts:
         assert began <= attempt["from"] <= attempt["to"] <= time.monotonic_ns()
         assert attempt["outcome"] == ("ok" if attempt["op"] == "restock" else "unknown")
@@ -585,8 +660,11 @@ def test_the_program_says_clean_violated_or_cannot_say(tmp_path):
     result = judge(path, "--final", final, "--floor", "0.7")
     assert result.returncode == 1 and "numbers" in result.stdout.splitlines()[-1], result
     lines = path.read_text().splitlines(keepends=True)
+    reads = next(i for i, line in enumerate(lines) if '"reads"' in line)
     for text in ("", "".join(lines[:-1]), "".join(lines[:3] + lines[4:]), "".join(lines[1:]),
-                 "nonsense\n"):
+                 "".join(lines[:reads] + lines[reads + 1:]), "nonsense\n",
+                 "".join(lines).replace("[1,26,27,3,16,true]", "[1,27,26,3,16,true]"),
+                 "".join(lines).replace("[1,26,27,3,16,true]", "[1,26,27,3,null,true]")):
         path.write_text(text)
         result = judge(path)
         assert result.returncode == 2 and "judge: " in result.stderr, (text, result)
@@ -600,5 +678,7 @@ def save(run, path):
         recorder.item(item, stock, version)
     for attempt in run.attempts:
         recorder.write(attempt)
+    for process, rows in run.reads:
+        recorder.many_reads(process, rows)
     recorder.attempts = len(run.attempts)
     recorder.close()
