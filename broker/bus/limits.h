@@ -624,6 +624,12 @@
 /* Writes that wait until caches have let go; above it ERR_BUSY. As many as sagas may be under
  * way. */
 #define LEASE_WRITES_MAX 4096
+/* Writes that change who belongs to a topic, which go one after the other: those that wait for the
+ * one before; above it ERR_BUSY. Each takes a commit, so these are a second or so. */
+#define LEASE_ORDERED_MAX 256
+/* Kept of a write's remaining time for the way back of a refusal, which says that nothing was
+ * attempted: an answer that comes too late says nothing. */
+#define LEASE_REFUSAL_MS 20
 /* A session that was silent for so long is closed: ten leases. */
 #define LEASE_SILENT_MS 10000
 /* A cache that made a writer wait for its lease to end is let in again only after this, doubled

@@ -250,3 +250,8 @@ void lease_table_count(const struct lease_table *self, struct lease_counts *coun
     for (size_t i = 0; i < self->session_count; i++)
         counts->synced += self->sessions[i]->state == SESSION_SYNCED;
 }
+
+size_t lease_table_sessions(const struct lease_table *self)
+{
+    return self->session_count;
+}

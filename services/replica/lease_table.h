@@ -162,5 +162,7 @@ struct lease_counts {
     int64_t longest_ms; /* a write's wait */
 };
 void lease_table_count(const struct lease_table *self, struct lease_counts *counts);
+/* How many there are, at no cost. */
+size_t lease_table_sessions(const struct lease_table *self);
 
 #endif
