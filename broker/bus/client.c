@@ -7,6 +7,7 @@
  *   waiting   client_sent  -> sent       client_expire -> answered (ERR_NO_BROKER, or
  *             ERR_TIMEOUT when an earlier attempt had left)
  *   sent      client_lost  -> waiting    client_record, client_expire -> answered
+ *             (one that is sent once stays, and its deadline comes)
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/bus/client.h"
@@ -29,6 +30,7 @@ struct client_request {
     void *handle;              /* in the list */
     uint64_t correlation;      /* of the latest attempt; 0: none was made */
     uint16_t attempt_count;    /* attempts that left */
+    bool once;                 /* there is one attempt */
     bus_reply_fn *done;
     void *arg;
     char *service;
@@ -131,7 +133,7 @@ static bool client_next(void *arg, bool first, struct pack_record *record)
     request->correlation = ++self->correlation;
     *record = (struct pack_record){
         .command = PACK_REQUEST,
-        .flags = PACK_REPLAY_SAFE,
+        .flags = request->once ? 0 : PACK_REPLAY_SAFE,
         .number = remaining_ms > 0 ? (uint32_t)remaining_ms : 1,
         .correlation = request->correlation,
         .attempt = (uint16_t)(request->attempt_count + 1),
@@ -193,21 +195,42 @@ static void client_drained(void *arg)
         bus_link_reset(self->link);
 }
 
+static void client_arm(struct bus_client *self);
+
+static void client_take_back(struct bus_client *self, struct client_request *request)
+{
+    zhashx_delete(self->attempts, &request->correlation);
+    zlistx_detach(self->sent, request->handle);
+    request->list = self->waiting;
+    request->handle = zlistx_add_start(self->waiting, request);
+}
+
+/* Its deadline is now: it is answered from the alarm. */
+static void client_give_up(struct bus_client *self, struct client_request *request)
+{
+    heap_remove(&self->deadlines, &request->deadline);
+    request->deadline.at_ms = 0;
+    heap_push(&self->deadlines, &request->deadline);
+}
+
 /* Nothing that was sent is answered any more: all goes back to be sent again, ahead of what came
- * after it. */
+ * after it, but for what is sent once. */
 static void client_lost(void *arg)
 {
     struct bus_client *self = arg;
-    struct client_request *request;
+    struct client_request *request = zlistx_last(self->sent);
 
     self->leave_ms = 0;
-    zhashx_purge(self->attempts);
-    while ((request = zlistx_last(self->sent)) != NULL) {
-        zlistx_detach(self->sent, request->handle);
-        request->list = self->waiting;
-        request->handle = zlistx_add_start(self->waiting, request);
+    while (request != NULL) {
+        struct client_request *before = zlistx_prev(self->sent);
+        if (request->once)
+            client_give_up(self, request);
+        else
+            client_take_back(self, request);
+        request = before;
     }
     client_check(self);
+    client_arm(self);
 }
 
 static const struct bus_link_owner client_owner = {
@@ -334,8 +357,8 @@ static int client_refuse(const struct bus_client *self, const char *service, siz
     return 0;
 }
 
-int bus_client_request(struct bus_client *self, const char *service, const void *body, size_t size,
-                       int64_t budget_ms, bus_reply_fn *done, void *arg)
+static int client_request(struct bus_client *self, const char *service, const void *body,
+                          size_t size, int64_t budget_ms, bool once, bus_reply_fn *done, void *arg)
 {
     int code = client_refuse(self, service, size, budget_ms);
     if (code != 0)
@@ -344,6 +367,7 @@ int bus_client_request(struct bus_client *self, const char *service, const void 
     if (budget_ms > REQUEST_DEADLINE_MS_MAX)
         budget_ms = REQUEST_DEADLINE_MS_MAX;
     request->deadline.at_ms = clock_ms() + budget_ms;
+    request->once = once;
     request->done = done;
     request->arg = arg;
     request->service_len = strlen(service);
@@ -365,6 +389,18 @@ int bus_client_request(struct bus_client *self, const char *service, const void 
     else
         bus_link_send_soon(self->link);
     return 0;
+}
+
+int bus_client_request(struct bus_client *self, const char *service, const void *body, size_t size,
+                       int64_t budget_ms, bus_reply_fn *done, void *arg)
+{
+    return client_request(self, service, body, size, budget_ms, false, done, arg);
+}
+
+int bus_client_request_once(struct bus_client *self, const char *service, const void *body,
+                            size_t size, int64_t budget_ms, bus_reply_fn *done, void *arg)
+{
+    return client_request(self, service, body, size, budget_ms, true, done, arg);
 }
 
 bool bus_client_connected(const struct bus_client *self)

@@ -57,6 +57,12 @@ void bus_client_destroy(struct bus_client **self_p);
 int bus_client_request(struct bus_client *self, const char *service, const void *body, size_t size,
                        int64_t budget_ms, bus_reply_fn *done, void *arg);
 
+/* The same of a request that must not be doubled by us: it is never sent again, nor may the broker
+ * give it to another worker. When the broker is lost before an answer, @done gets ERR_TIMEOUT at
+ * once. */
+int bus_client_request_once(struct bus_client *self, const char *service, const void *body,
+                            size_t size, int64_t budget_ms, bus_reply_fn *done, void *arg);
+
 /* Whether the broker was heard on the present connection, and within HEARTBEAT_GONE_MS. */
 bool bus_client_connected(const struct bus_client *self);
 

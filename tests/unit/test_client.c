@@ -348,6 +348,32 @@ static void test_unanswered_requests_are_sent_again_to_the_next_broker(void **st
     assert_int_equal(one.call_count + two.call_count + three.call_count, 3);
 }
 
+/* What is sent once ends with the broker that got it, long before its deadline, and the next one does
+ * not see it; others of the same time are sent again. */
+static void test_what_is_sent_once_is_not_sent_again(void **state)
+{
+    struct fixture *fixture = *state;
+    struct outcome before = {0}, once = {.inside = &fixture->inside}, after = {0};
+
+    (void)arrived_request(fixture, &before, "before", 60000, 0);
+    assert_int_equal(
+        bus_client_request_once(fixture->client, "catalog", "once", 4, 60000, outcome_take, &once),
+        0);
+    (void)arrived_request(fixture, &after, "after", 60000, 2);
+    struct scripted_record *record = scripted_broker_nth(fixture->broker, PACK_REQUEST, 1);
+    assert_string_equal(record->body, "once");
+    assert_int_equal(record->flags, 0);
+
+    scripted_broker_stop(fixture->broker);
+    scripted_run_until(fixture->loop, outcome_known, &once);
+    assert_int_equal(once.code, ERR_TIMEOUT);
+    scripted_broker_start(fixture->broker);
+    scripted_broker_await(fixture->broker, PACK_REQUEST, 5);
+    assert_string_equal(scripted_broker_nth(fixture->broker, PACK_REQUEST, 3)->body, "before");
+    assert_string_equal(scripted_broker_nth(fixture->broker, PACK_REQUEST, 4)->body, "after");
+    assert_int_equal(once.call_count, 1);
+}
+
 /* C3: a refusal without effect is definite as long as there was one attempt. After a lost one it
  * says nothing of that, and nor does a failure of that one attempt; the store's verdict on the
  * request is definite always. */
@@ -663,6 +689,7 @@ int main(void)
         TEST(test_an_answer_in_the_socket_beats_the_deadline),
         TEST(test_an_answer_after_the_deadline_is_dropped),
         TEST(test_unanswered_requests_are_sent_again_to_the_next_broker),
+        TEST(test_what_is_sent_once_is_not_sent_again),
         TEST(test_a_refusal_after_a_lost_attempt_is_not_definite),
         TEST(test_the_end_of_the_connection_is_noticed_at_once),
         TEST(test_a_silent_broker_is_given_up),
