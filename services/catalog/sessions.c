@@ -45,13 +45,13 @@ struct outcome *sessions_close(struct state *state, const struct command *comman
     return outcome_answer(json_pack("{s:b}", "closed", open));
 }
 
-size_t sessions_list(struct state *state, uint64_t *ids)
+size_t sessions_list(struct state *state, uint64_t *ids, size_t max)
 {
     size_t count = 0;
     sqlite3_stmt *statement = sql_get(state_sql(state), SQL_SESSION_LIST);
 
     while (sql_row(state_sql(state), statement)) {
-        assert(count < LEASE_SESSIONS_MAX);
+        assert(count < max);
         ids[count++] = (uint64_t)sqlite3_column_int64(statement, 0);
     }
     return count;

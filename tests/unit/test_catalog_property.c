@@ -219,7 +219,8 @@ static void model_check(struct model *model)
         outcome_destroy(&outcome);
     }
     uint64_t sessions[LEASE_SESSIONS_MAX];
-    assert_int_equal(sessions_list(driver_state(model->driver), sessions), model->session_count);
+    assert_int_equal(sessions_list(driver_state(model->driver), sessions, LEASE_SESSIONS_MAX),
+                     model->session_count);
     if (model->session_count > 0)
         assert_memory_equal(sessions, model->sessions, model->session_count * sizeof sessions[0]);
 }

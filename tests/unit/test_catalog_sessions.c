@@ -31,7 +31,7 @@ static uint64_t digest_of(struct driver *driver)
 static void expect_sessions(struct driver *driver, const uint64_t *expected, size_t count)
 {
     uint64_t ids[LEASE_SESSIONS_MAX];
-    assert_int_equal(sessions_list(driver_state(driver), ids), count);
+    assert_int_equal(sessions_list(driver_state(driver), ids, LEASE_SESSIONS_MAX), count);
     assert_int_equal(state_totals(driver_state(driver))->sessions, count);
     for (size_t i = 0; i < count; i++)
         assert_int_equal(ids[i], expected[i]);
@@ -79,7 +79,8 @@ static void test_sessions_are_bounded(void **state)
     for (int i = 1; i <= LEASE_SESSIONS_MAX; i++)
         assert_int_equal(take_number(open_session(driver), "session"), i);
     expect_detail(open_session(driver), ERR_LIMIT, "there are 1000 leased caches already");
-    assert_int_equal(sessions_list(driver_state(driver), ids), LEASE_SESSIONS_MAX);
+    assert_int_equal(sessions_list(driver_state(driver), ids, LEASE_SESSIONS_MAX),
+                     LEASE_SESSIONS_MAX);
     assert_int_equal(ids[LEASE_SESSIONS_MAX - 1], LEASE_SESSIONS_MAX);
     assert_int_equal(close_session(driver, 500), true);
     assert_int_equal(take_number(open_session(driver), "session"), LEASE_SESSIONS_MAX + 3);
