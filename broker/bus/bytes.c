@@ -15,16 +15,21 @@ void bytes_writer_close(struct bytes_writer *self)
     *self = (struct bytes_writer){0};
 }
 
+void bytes_reserve(struct bytes_writer *self, size_t size)
+{
+    if (self->capacity - self->size >= size)
+        return;
+    size_t capacity = self->capacity > 0 ? self->capacity : 64;
+    while (capacity - self->size < size)
+        capacity *= 2;
+    self->data = alloc_resize(self->data, capacity);
+    self->capacity = capacity;
+}
+
 /* Make room for @size more bytes and return where they go. */
 static uint8_t *bytes_writer_extend(struct bytes_writer *self, size_t size)
 {
-    if (self->capacity - self->size < size) {
-        size_t capacity = self->capacity > 0 ? self->capacity : 64;
-        while (capacity - self->size < size)
-            capacity *= 2;
-        self->data = alloc_resize(self->data, capacity);
-        self->capacity = capacity;
-    }
+    bytes_reserve(self, size);
     uint8_t *place = self->data + self->size;
     self->size += size;
     return place;

@@ -28,6 +28,8 @@ struct bytes_reader {
 /* An empty writer: {0} will do as well. */
 /* Free what it holds; it is empty and usable again. */
 void bytes_writer_close(struct bytes_writer *self);
+/* Have room for @size more bytes at once, where it is known that about so many will come. */
+void bytes_reserve(struct bytes_writer *self, size_t size);
 void bytes_put_u8(struct bytes_writer *self, uint8_t value);
 void bytes_put_u16(struct bytes_writer *self, uint16_t value);
 void bytes_put_u32(struct bytes_writer *self, uint32_t value);

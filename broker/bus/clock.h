@@ -19,8 +19,8 @@ int64_t clock_us(void);
 int64_t clock_wall_ms(void);
 
 /* Write @wall_ms as RFC 3339 UTC with milliseconds ("2026-01-02T03:04:05.678Z") into @text, which
- * has room for CLOCK_TEXT_BYTES. What no calendar has becomes the beginning of 1970. Returns
- * @text. */
+ * has room for CLOCK_TEXT_BYTES. What it can't say (before 1970, after 9999) becomes the beginning
+ * of 1970. Returns @text. */
 #define CLOCK_TEXT_BYTES 32
 char *clock_text(int64_t wall_ms, char *text);
 

@@ -1,13 +1,13 @@
 /* See log.h.
  *
  * A line is put together in memory and leaves in one write(2), so that lines of several threads or
- * processes on one descriptor don't mix.
+ * processes on one descriptor don't mix. A bridge writes one for each request, so what a line takes
+ * is what a request takes: no printf(3) in it, and one allocation.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/bus/log.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "broker/bus/alloc.h"
@@ -22,11 +23,14 @@
 #include "broker/bus/clock.h"
 #include "broker/bus/limits.h"
 
+/* Nothing of it ever changes: it is read by all threads. */
 struct log {
-    char *component;
-    char *node;
-    enum log_level level; /* never changed: read by all threads */
+    char *origin; /* " comp=broker node=broker-1" */
+    enum log_level level;
+    bool to_file; /* standard error is a file, which takes each line at once */
 };
+
+#define LOG_LINE_BYTES 256 /* most lines are shorter */
 
 static const char *const log_level_names[] = {
     [LOG_LEVEL_DEBUG] = "debug",
@@ -36,26 +40,6 @@ static const char *const log_level_names[] = {
 };
 
 #define LOG_LEVELS ((int)(sizeof log_level_names / sizeof log_level_names[0]))
-
-struct log *log_new(const char *component, const char *node, enum log_level level)
-{
-    struct log *self = alloc_zero(sizeof *self);
-    self->component = alloc_copy(component, strlen(component));
-    self->node = alloc_copy(node, strlen(node));
-    self->level = level;
-    return self;
-}
-
-void log_destroy(struct log **self_p)
-{
-    struct log *self = *self_p;
-    if (self == NULL)
-        return;
-    free(self->component);
-    free(self->node);
-    free(self);
-    *self_p = NULL;
-}
 
 int log_level_parse(const char *text)
 {
@@ -81,9 +65,7 @@ static void log_put_escaped(struct bytes_writer *line, char byte)
 {
     char text[8];
 
-    if (log_is_plain(byte))
-        snprintf(text, sizeof text, "%c", byte);
-    else if (byte == '"' || byte == '\\')
+    if (byte == '"' || byte == '\\')
         snprintf(text, sizeof text, "\\%c", byte);
     else if (byte == '\n')
         snprintf(text, sizeof text, "\\n");
@@ -117,40 +99,98 @@ static void log_put_text(struct bytes_writer *line, const char *name, const char
         return;
     }
     log_put(line, "\"");
-    for (size_t i = 0; i < size; i++)
-        log_put_escaped(line, text[i]);
+    for (size_t i = 0; i < size; i++) {
+        if (log_is_plain(text[i]))
+            bytes_put_raw(line, &text[i], 1);
+        else
+            log_put_escaped(line, text[i]);
+    }
     log_put(line, cut ? "...\"" : "\"");
+}
+
+static void log_put_number(struct bytes_writer *line, const char *name, bool negative,
+                           uint64_t amount)
+{
+    char digits[24];
+    char *at = digits + sizeof digits;
+
+    do
+        *--at = (char)('0' + amount % 10);
+    while ((amount /= 10) > 0);
+    if (negative)
+        *--at = '-';
+    log_put(line, " ");
+    log_put(line, name);
+    log_put(line, "=");
+    bytes_put_raw(line, at, (size_t)(digits + sizeof digits - at));
 }
 
 static void log_put_field(struct bytes_writer *line, const struct log_field *field)
 {
-    char number[24];
+    uint64_t number = (uint64_t)field->number;
+    bool negative = field->kind == LOG_FIELD_INT && field->number < 0;
 
-    switch (field->kind) {
-    case LOG_FIELD_INT: snprintf(number, sizeof number, "%" PRId64, field->number); break;
-    case LOG_FIELD_UINT:
-        snprintf(number, sizeof number, "%" PRIu64, (uint64_t)field->number);
-        break;
-    case LOG_FIELD_TEXT:
+    if (field->kind == LOG_FIELD_TEXT)
         log_put_text(line, field->name, field->text != NULL ? field->text : "");
+    else
+        log_put_number(line, field->name, negative, negative ? 0 - number : number);
+}
+
+/* ---- Start and end ------------------------------------------------------------------------ */
+
+/* Where what is written goes is looked at once: nobody changes it after the start. */
+static bool log_is_to_file(void)
+{
+    struct stat status;
+    return fstat(STDERR_FILENO, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+struct log *log_new(const char *component, const char *node, enum log_level level)
+{
+    struct log *self = alloc_zero(sizeof *self);
+    struct bytes_writer origin = {0};
+
+    log_put_text(&origin, "comp", component);
+    log_put_text(&origin, "node", node);
+    bytes_put_u8(&origin, 0);
+    self->origin = (char *)origin.data;
+    self->level = level;
+    self->to_file = log_is_to_file();
+    return self;
+}
+
+void log_destroy(struct log **self_p)
+{
+    struct log *self = *self_p;
+    if (self == NULL)
         return;
-    }
-    log_put_text(line, field->name, number);
+    free(self->origin);
+    free(self);
+    *self_p = NULL;
+}
+
+/* ---- A line ------------------------------------------------------------------------------- */
+
+/* Whether the descriptor takes something at once: it must not make a process wait. */
+static bool log_is_writable(void)
+{
+    struct pollfd item = {.fd = STDERR_FILENO, .events = POLLOUT};
+    return poll(&item, 1, 0) == 1 && (item.revents & POLLOUT) != 0;
 }
 
 /* A descriptor that takes no more loses lines; a process must not stop for its log. A pipe that is
  * writable has room for PIPE_BUF bytes (pipe(7)): what is asked for at a time is no more, and so
  * doesn't wait for whoever should read it. */
-static void log_flush(const struct bytes_writer *line)
+static void log_flush(const struct log *self, const struct bytes_writer *line)
 {
-    struct pollfd item = {.fd = STDERR_FILENO, .events = POLLOUT};
     size_t done = 0;
 
     while (done < line->size) {
         size_t left = line->size - done;
-        if (poll(&item, 1, 0) != 1 || (item.revents & POLLOUT) == 0)
+        if (!self->to_file && !log_is_writable())
             return;
-        ssize_t wrote = write(STDERR_FILENO, line->data + done, left < PIPE_BUF ? left : PIPE_BUF);
+        ssize_t wrote = write(STDERR_FILENO, line->data + done,
+                              self->to_file || left < PIPE_BUF ? left : PIPE_BUF);
         if (wrote < 0 && errno == EINTR)
             continue;
         if (wrote <= 0)
@@ -168,16 +208,17 @@ void log_write_fields(struct log *self, enum log_level level, const char *messag
 
     if (self == NULL || level < self->level)
         return;
+    bytes_reserve(&line, LOG_LINE_BYTES);
     log_put(&line, "ts=");
     log_put(&line, clock_text(clock_wall_ms(), now));
-    log_put_text(&line, "level", log_level_names[level]);
-    log_put_text(&line, "comp", self->component);
-    log_put_text(&line, "node", self->node);
+    log_put(&line, " level=");
+    log_put(&line, log_level_names[level]);
+    log_put(&line, self->origin);
     log_put_text(&line, "msg", message);
     for (; fields->name != NULL; fields++)
         log_put_field(&line, fields);
     log_put(&line, "\n");
-    log_flush(&line);
+    log_flush(self, &line);
     bytes_writer_close(&line);
     errno = saved_errno;
 }

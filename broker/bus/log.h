@@ -16,7 +16,8 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERRO
 
 struct log;
 
-/* @component ("broker") and @node ("broker-1") stand on each line; both are copied. */
+/* @component ("broker") and @node ("broker-1") stand on each line; both are copied. Standard error
+ * stays the kind of thing that it is now (a file, a pipe). */
 struct log *log_new(const char *component, const char *node, enum log_level level);
 void log_destroy(struct log **self_p);
 /* Parse "debug", "info", "warn", "error"; -1 if it is none of them. */

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-/* Times for people are UTC with milliseconds; what no calendar has is no reason to stop. */
+/* Times for people are UTC with milliseconds; what can't be said so is no reason to stop. */
 static void test_a_time_is_written_as_rfc_3339(void **state)
 {
     static const struct {
@@ -22,6 +22,8 @@ static void test_a_time_is_written_as_rfc_3339(void **state)
         {951782400000, "2000-02-29T00:00:00.000Z"},
         {1767323045678, "2026-01-02T03:04:05.678Z"},
         {253402300799999, "9999-12-31T23:59:59.999Z"},
+        {253402300800000, "1970-01-01T00:00:00.000Z"},
+        {INT64_MAX, "1970-01-01T00:00:00.000Z"},
         {-1, "1970-01-01T00:00:00.000Z"},
         {INT64_MIN, "1970-01-01T00:00:00.000Z"},
     };
@@ -30,7 +32,6 @@ static void test_a_time_is_written_as_rfc_3339(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         assert_string_equal(clock_text(rows[i].wall_ms, text), rows[i].text);
-    assert_true(strlen(clock_text(INT64_MAX, text)) < sizeof text);
 }
 
 /* The two readings are of one clock, which does not go back. */

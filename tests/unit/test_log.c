@@ -123,7 +123,6 @@ static void test_levels_are_known_by_name(void **state)
 /* A pipe that nobody reads loses lines and holds up nobody. */
 static void test_a_full_pipe_loses_lines_and_does_not_block(void **state)
 {
-    struct log *log = log_new("order", "order-1", LOG_LEVEL_INFO);
     int ends[2];
     char page[4096] = {0};
     (void)state;
@@ -131,6 +130,7 @@ static void test_a_full_pipe_loses_lines_and_does_not_block(void **state)
     int saved = dup(STDERR_FILENO);
     assert_int_equal(pipe(ends), 0);
     assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+    struct log *log = log_new("order", "order-1", LOG_LEVEL_INFO);
     for (int i = 0; i < 2000; i++) /* more than any pipe holds */
         log_write(log, LOG_LEVEL_INFO, "nobody reads this", LOG_INT("line", i));
     assert_true(dup2(saved, STDERR_FILENO) >= 0);
