@@ -32,6 +32,9 @@ struct route_stats {
 
 struct dispatch {
     struct bridge *bridge;
+    char id_start
+        [KEY_TEXT_BYTES]; /* random: the ids that this process makes begin with half of it */
+    uint64_t id_count;    /* and end in their number */
     const struct route *routes;
     size_t route_count;
     struct route_stats *stats; /* for each route, and one more for requests without one */
@@ -47,6 +50,19 @@ static bool dispatch_is_request_id(const struct http_header *header)
         if (header->value[i] < 0x21 || header->value[i] > 0x7e)
             return false;
     return true;
+}
+
+/* An id that no other request has: randomness of its own for each would be a call of the system. */
+static void dispatch_make_id(struct dispatch *self, char *text)
+{
+    static const char digits[] = "0123456789abcdef";
+    const size_t half = (KEY_TEXT_BYTES - 1) / 2;
+    uint64_t number = ++self->id_count;
+
+    memcpy(text, self->id_start, half);
+    for (size_t i = 2 * half; i > half; i--, number >>= 4)
+        text[i - 1] = digits[number & 15];
+    text[2 * half] = '\0';
 }
 
 /* The exchange of a call; made when there is none yet. */
@@ -65,7 +81,7 @@ static struct exchange *dispatch_exchange(struct dispatch *self, struct http_cal
     if (id != NULL && dispatch_is_request_id(id) && http_request_count(request, "Request-Id") == 1)
         memcpy(exchange->request_id, id->value, id->value_len);
     else
-        key_make(exchange->request_id);
+        dispatch_make_id(self, exchange->request_id);
     http_call_set_context(call, exchange);
     return exchange;
 }
@@ -365,6 +381,7 @@ struct dispatch *dispatch_new(struct bridge *bridge)
 {
     struct dispatch *self = alloc_zero(sizeof *self);
     self->bridge = bridge;
+    key_make(self->id_start);
     self->routes = routes_all(&self->route_count);
     self->stats = alloc_zero((self->route_count + 1) * sizeof *self->stats);
     for (size_t i = 0; i <= self->route_count; i++) {

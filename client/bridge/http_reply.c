@@ -9,10 +9,13 @@
 
 #include "broker/bus/alloc.h"
 
+#define HTTP_REPLY_VALUES_BYTES 256 /* most replies need less */
+
 struct http_reply *http_reply_new(int status)
 {
     struct http_reply *self = alloc_zero(sizeof *self);
     self->status = status;
+    bytes_reserve(&self->values, HTTP_REPLY_VALUES_BYTES);
     return self;
 }
 
@@ -21,10 +24,7 @@ void http_reply_destroy(struct http_reply **self_p)
     struct http_reply *self = *self_p;
     if (self == NULL)
         return;
-    for (size_t i = 0; i < self->header_count; i++) {
-        free(self->headers[i].name);
-        free(self->headers[i].value);
-    }
+    bytes_writer_close(&self->values);
     free(self->body);
     free(self);
     *self_p = NULL;
@@ -33,12 +33,18 @@ void http_reply_destroy(struct http_reply **self_p)
 void http_reply_header(struct http_reply *self, const char *name, const char *value)
 {
     assert(self->header_count < HTTP_REPLY_HEADERS_MAX);
-    struct http_reply_header *header = &self->headers[self->header_count++];
-    header->name = alloc_copy(name, strlen(name));
-    header->value = alloc_copy(value, strlen(value));
-    for (char *at = header->value; *at != '\0'; at++)
+    size_t value_at = self->values.size;
+    self->headers[self->header_count++] = (struct http_reply_header){name, value_at};
+    bytes_put_raw(&self->values, value, strlen(value) + 1);
+    for (uint8_t *at = self->values.data + value_at; *at != '\0'; at++)
         if (*at < 0x20 || *at > 0x7e)
             *at = '?';
+}
+
+const char *http_reply_value(const struct http_reply *self, size_t index)
+{
+    assert(index < self->header_count);
+    return (const char *)self->values.data + self->headers[index].value_at;
 }
 
 void http_reply_body(struct http_reply *self, const char *type, char *body, size_t size)

@@ -79,8 +79,8 @@ struct http_call {
     void *context;            /* the owner's */
     struct http_reply *reply; /* in state ANSWERED, until it is queued */
     struct http_request request;
-    char *target; /* of the request */
-    char *text;   /* all strings of its headers */
+    char *target;             /* of the request */
+    struct http_header *head; /* its headers, and behind them the bytes that they name */
     struct bytes_writer body;
     size_t body_seen; /* bytes that came, kept or not */
 };
@@ -93,8 +93,7 @@ static void call_free(struct http_call *call)
         call->server->handler->free_context(call->context);
     http_reply_destroy(&call->reply);
     bytes_writer_close(&call->body);
-    free((void *)(uintptr_t)call->request.headers);
-    free(call->text);
+    free(call->head);
     free(call->target);
     free(call);
 }
@@ -185,7 +184,7 @@ static enum MHD_Result call_queue(struct http_call *call)
         return MHD_NO;
     reply->body = NULL;
     for (size_t i = 0; i < reply->header_count; i++)
-        MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
+        MHD_add_response_header(response, reply->headers[i].name, http_reply_value(reply, i));
     if (call->server->draining)
         MHD_add_response_header(response, "Connection", "close");
     call->connection->deadline_ms = clock_ms() + HTTP_SEND_MS;
@@ -243,68 +242,65 @@ static void *server_on_target(void *arg, const char *target, struct MHD_Connecti
     return call;
 }
 
-/* Collects a request's headers: first their number and sizes, then copies of them. */
-struct header_copy {
-    struct http_header *headers; /* NULL in the first round */
-    size_t count;
-    char *text;
-    size_t text_size;
+/* A request's headers, where libmicrohttpd has them. */
+struct header_list {
+    struct http_header headers[HTTP_HEADERS_MAX];
+    size_t count; /* of all of them: those beyond are left out */
+    size_t bytes;
 };
 
-static const char *header_copy_text(struct header_copy *copy, const char *text, size_t size)
+static enum MHD_Result header_list_add(void *arg, enum MHD_ValueKind kind, const char *name,
+                                       size_t name_len, const char *value, size_t value_len)
 {
-    char *place = copy->headers != NULL ? copy->text + copy->text_size : NULL;
-    if (place != NULL && size > 0)
-        memcpy(place, text, size);
-    copy->text_size += size;
-    return place;
-}
-
-static enum MHD_Result header_copy_next(void *arg, enum MHD_ValueKind kind, const char *name,
-                                        size_t name_len, const char *value, size_t value_len)
-{
-    struct header_copy *copy = arg;
+    struct header_list *list = arg;
     /* Blanks after a value are no part of it (RFC 9112, 5.1); those before it are gone already. */
     while (value_len > 0 && (value[value_len - 1] == ' ' || value[value_len - 1] == '\t'))
         value_len--;
-    const char *name_copy = header_copy_text(copy, name, name_len);
-    const char *value_copy = header_copy_text(copy, value, value_len);
-
     (void)kind;
-    if (copy->headers != NULL)
-        copy->headers[copy->count] =
-            (struct http_header){name_copy, name_len, value_copy, value_len};
-    copy->count++;
+    if (list->count < HTTP_HEADERS_MAX)
+        list->headers[list->count] = (struct http_header){name, name_len, value, value_len};
+    list->count++;
+    list->bytes += name_len + value_len;
     return MHD_YES;
 }
 
-/* Returns 0 or ERR_HTTP_HEADERS. The method and the version live in libmicrohttpd as long as the
- * request, and a call may outlive it: they go to the end of the text. */
+/* Copy so many bytes to a place, which moves on. */
+static const char *call_copy(char **place, const char *text, size_t size)
+{
+    char *copy = *place;
+    if (size > 0)
+        memcpy(copy, text, size);
+    *place += size;
+    return copy;
+}
+
+/* Returns 0 or ERR_HTTP_HEADERS. All that libmicrohttpd has lives as long as the request there, and
+ * a call may outlive it: the headers, and the texts of everything, are copied to one place. */
 static int call_copy_head(struct http_call *call, const char *method, const char *version)
 {
-    struct header_copy copy = {0};
-    MHD_get_connection_values_n(call->mhd, MHD_HEADER_KIND, header_copy_next, &copy);
-    bool fits = copy.count <= HTTP_HEADERS_MAX &&
-                copy.text_size + strlen(call->target) <= HTTP_HEAD_BYTES_MAX;
-    size_t strings_size = strlen(method) + strlen(version) + 2;
+    struct header_list list; /* large: what is not counted is not touched */
+    list.count = list.bytes = 0;
+    MHD_get_connection_values_n(call->mhd, MHD_HEADER_KIND, header_list_add, &list);
+    bool fits =
+        list.count <= HTTP_HEADERS_MAX && list.bytes + strlen(call->target) <= HTTP_HEAD_BYTES_MAX;
+    size_t count = fits ? list.count : 0;
 
-    if (!fits)
-        copy.text_size = 0;
-    call->text = alloc_zero(copy.text_size + strings_size);
-    if (fits) {
-        copy = (struct header_copy){.headers = alloc_zero(copy.count * sizeof *copy.headers),
-                                    .text = call->text};
-        MHD_get_connection_values_n(call->mhd, MHD_HEADER_KIND, header_copy_next, &copy);
+    call->head = alloc_zero(count * sizeof *call->head + (fits ? list.bytes : 0) + strlen(method) +
+                            strlen(version) + 2);
+    char *place = (char *)(call->head + count);
+    for (size_t i = 0; i < count; i++) {
+        const struct http_header *from = &list.headers[i];
+        call->head[i].name = call_copy(&place, from->name, from->name_len);
+        call->head[i].name_len = from->name_len;
+        call->head[i].value = call_copy(&place, from->value, from->value_len);
+        call->head[i].value_len = from->value_len;
     }
-    char *strings = call->text + copy.text_size;
-    memcpy(strings, method, strlen(method) + 1);
-    memcpy(strings + strlen(method) + 1, version, strlen(version) + 1);
     call->request = (struct http_request){
-        .method = strings,
+        .method = call_copy(&place, method, strlen(method) + 1),
         .target = call->target,
-        .version = strings + strlen(method) + 1,
-        .headers = copy.headers,
-        .header_count = fits ? copy.count : 0,
+        .version = call_copy(&place, version, strlen(version) + 1),
+        .headers = call->head,
+        .header_count = count,
     };
     return fits ? 0 : ERR_HTTP_HEADERS;
 }

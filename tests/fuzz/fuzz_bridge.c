@@ -63,7 +63,7 @@ static const char *header_of(const struct http_reply *reply, const char *name)
 {
     for (size_t i = 0; i < reply->header_count; i++)
         if (strcmp(reply->headers[i].name, name) == 0)
-            return reply->headers[i].value;
+            return http_reply_value(reply, i);
     return NULL;
 }
 
@@ -74,7 +74,7 @@ static void check_reply(const struct http_reply *reply)
     assert(reply->status >= 200 && reply->status < 600);
     for (size_t i = 0; i < reply->header_count; i++) {
         check_text(reply->headers[i].name);
-        check_text(reply->headers[i].value);
+        check_text(http_reply_value(reply, i));
     }
     if (reply->body == NULL || type == NULL || strstr(type, "json") == NULL)
         return;

@@ -26,7 +26,7 @@ static const char *header_of(const struct http_reply *reply, const char *name)
 {
     for (size_t i = 0; i < reply->header_count; i++)
         if (strcmp(reply->headers[i].name, name) == 0)
-            return reply->headers[i].value;
+            return http_reply_value(reply, i);
     return NULL;
 }
 
