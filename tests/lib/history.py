@@ -131,6 +131,14 @@ class Recorder:
         with self.lock:
             self.reads += len(rows)
 
+    def ended(self, row):
+        """An attempt, as the format has it."""
+        line = json.dumps(row, separators=(",", ":")) + "\n"
+        with self.lock:
+            self.file.write(line)
+            self.attempts += 1
+            self.done += row["outcome"] == "ok" and row["op"] in WRITES
+
     def attempt(self, process, op, key, args):
         """with recorder.attempt(...) as attempt: send; receive; attempt.ok(...)"""
         return _Recording(self, process, op, key, args)
@@ -155,13 +163,9 @@ class _Recording:
         return self.attempt
 
     def __exit__(self, *_):
-        row, recorder = self.attempt.row, self.recorder
+        row = self.attempt.row
         row["to"] = row["to"] or now()
-        line = json.dumps(row, separators=(",", ":")) + "\n"
-        with recorder.lock:
-            recorder.file.write(line)
-            recorder.attempts += 1
-            recorder.done += row["outcome"] == "ok" and row["op"] in WRITES
+        self.recorder.ended(row)
 
 
 class BadHistory(Exception):

@@ -221,6 +221,9 @@ class Judge:
             f"{items}: {counts[CHANGE]} changes, {counts[READ]} reads, {remembered} of them from " \
             "memory"
         self.verdict.looked_at["denials"] = f"{items}: {counts[DENIAL]} denials"
+        for attempt in self.history.attempts:
+            if attempt["op"] == "lookup" and attempt["answer"].get("type") == "not-found":
+                self.problem("linearizability", f"an item that is on sale was not found: {attempt}")
         for item, ops in operations.items():
             if item not in self.history.items:
                 self.problem("linearizability", f"item {item} was never on sale: {ops[0].what}")

@@ -23,6 +23,7 @@ from shop import HttpBuyer, bus_endpoint, http_port
 CALL_SECONDS = 2.0
 RETRY_SECONDS = 0.02  # a dead process refuses at once: no busy loop around it
 GIVE_UP, REPEAT = 0.05, 0.03
+QUIET = 16
 # What a broker answers by itself, without a body.
 BROKERS_WORDS = {1: "no-service", 2: "queue-full", 3: "expired", 4: "worker-lost", 9: "timeout",
                  10: "draining", 100: "unknown-outcome"}
@@ -162,13 +163,15 @@ class Customer(threading.Thread):
     """Does one thing after the other until it is told to stop, and records it.
 
     @patience_s: each write is tried for so long, also after the stop. None: what is unknown is given
-    up now and then, and at the stop."""
+    up now and then, and at the stop.
+    @quiet: items that one operation of QUIET is about"""
 
-    def __init__(self, name, make_way, recorder, items, seed, patience_s=None):
+    def __init__(self, name, make_way, recorder, items, seed, patience_s=None, quiet=()):
         super().__init__(name=name)
         self.make_way, self.recorder, self.items = make_way, recorder, items
         self.rng = random.Random(f"{seed}-{name}")
         self.patience_s = patience_s
+        self.quiet = list(quiet)
         self.ends = Counter()  # of writes: "acknowledged", "denied", "given up"
         self.stopping = threading.Event()
         self.own = []  # numbers of orders that may be cancelled
@@ -192,6 +195,8 @@ class Customer(threading.Thread):
         rng, hot = self.rng, self.items[0]
         key = f"{self.name}-{self.turns}"
         item = hot if rng.random() < 0.4 else rng.choice(self.items[1:])
+        if self.quiet and rng.random() < 1 / QUIET:
+            item = rng.choice(self.quiet)
         what = rng.random()
         if what < 0.25:
             return "lookup", None, {"item": item}

@@ -146,6 +146,11 @@ def a_memory_of_what_is_to_come(run, _):
     remember(run, "bridge-1", 25, 26, 2, 18)
 
 
+def an_item_that_was_not_found(run, _):
+    """A cache remembers that there is none, and it has been on sale from the beginning."""
+    run.attempts.append(dict(find(run, None), outcome="refused", answer={"type": "not-found"}))
+
+
 def a_memory_against_a_denial(run, _):
     """It shows two pieces, which nobody was told of yet; then a buy is told that there are none."""
     find(run, "d")["from"] = 8
@@ -241,6 +246,7 @@ BAD = [
     (a_memory_behind_another_one, {"versions", "linearizability"}),
     (a_memory_of_what_never_was, {"versions", "linearizability"}),
     (a_memory_of_what_is_to_come, {"versions", "linearizability"}),
+    (an_item_that_was_not_found, {"linearizability"}),
     (a_version_that_lies, {"versions"}),
     (a_denial_of_what_was_there, {"denials"}),
     (a_denial_without_a_reason, {"denials"}),

@@ -1,0 +1,163 @@
+"""tests/lib/readers.py, who reads at every bridge while chaos reigns: what it notes, against a bridge
+that is played.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+
+import http.server
+import json
+import threading
+
+import pytest
+
+import history
+from cluster import wait_until
+from history import now
+from readers import CROWD, LANES, NANO, PROBE_S, Readers
+
+SILENCE_S = 0.5
+
+
+class Bridge(http.server.ThreadingHTTPServer):
+    """Answers look-ups as it is told to, and not while it stands still."""
+
+    daemon_threads = True
+    request_queue_size = 2 * CROWD
+
+    def __init__(self, port=0):
+        super().__init__(("127.0.0.1", port), Handler)
+        self.goes_on = threading.Event()
+        self.goes_on.set()
+        self.version, self.memory = 7, False
+        self.failure = None  # a status and a type; a status of 0: no answer
+        self.answered = self.unanswered = 0
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+
+    def close(self):
+        self.goes_on.set()
+        self.shutdown()
+        self.server_close()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):  # pylint: disable=invalid-name; the name is the library's
+        bridge = self.server
+        bridge.goes_on.wait()
+        status, told = 200, {"id": int(self.path.rpartition("/")[2]), "title": "A \"book\"",
+                             "stock": 3, "version": bridge.version}
+        if bridge.failure is not None:
+            status, told = bridge.failure[0], {"type": "urn:pygmy:problem:" + bridge.failure[1]}
+        if status == 0:
+            self.close_connection = True
+            bridge.unanswered += 1
+            return
+        body = json.dumps(told).encode()
+        self.send_response(status)
+        self.send_header("Cache-Status", "pygmy; hit" if bridge.memory else "pygmy; fwd=miss")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+        bridge.answered += 1
+
+    def log_message(self, *_):  # pylint: disable=arguments-differ
+        pass
+
+
+@pytest.fixture(name="bridge")
+def bridge_fixture():
+    bridge = Bridge()
+    yield bridge
+    bridge.close()
+
+
+def go_on(bridge):
+    """Wait until it has answered some more, to requests of now."""
+    count = bridge.answered + 3 * LANES
+    wait_until(lambda: bridge.answered >= count, what="the bridge is asked")
+
+
+def reading(bridge, folder):
+    return Readers(str(folder / "reads.jsonl"), 1, {1: 1, 2: 3},
+                   [("bridge-1", bridge.server_address)])
+
+
+def noted(readers, folder):
+    """The history that comes of it: rows, and attempts."""
+    recorder = history.Recorder(folder / "history.jsonl", 1)
+    readers.hand_over(recorder)
+    recorder.close()
+    run = history.read(folder / "history.jsonl")
+    return [row for _, rows in run.reads for row in rows], run.attempts
+
+
+def test_what_is_read_is_noted_with_its_time_and_where_it_came_from(bridge, tmp_path):
+    """Each item as often as it weighs, and whether an answer came from memory."""
+    began = now()
+    with reading(bridge, tmp_path) as readers:
+        wait_until(lambda: bridge.answered >= 500)
+        between = now()
+        bridge.version, bridge.memory = 8, True
+        go_on(bridge)
+    rows, attempts = noted(readers, tmp_path)
+    assert attempts == [] and readers.reads == len(rows)
+    assert all(began <= since <= until <= now() for _, since, until, *_ in rows)
+    assert {tuple(row[3:]) for row in rows if row[2] < between} == {(3, 7, False)}
+    assert (3, 8, True) in {tuple(row[3:]) for row in rows if row[1] > between}
+    assert 0 < readers.remembered == sum(row[5] for row in rows)
+    assert 1.5 < sum(row[0] == 2 for row in rows) / sum(row[0] == 1 for row in rows) < 6
+
+
+def test_who_was_silent_is_met_by_requests_of_all_the_time_of_its_silence(bridge, tmp_path):
+    """Only those can tell whether a cache that was stopped serves what is too old: not those that
+    were asked before."""
+    with reading(bridge, tmp_path) as readers:
+        go_on(bridge)
+        bridge.goes_on.clear()
+        since = now()
+        wait_until(lambda: now() > since + SILENCE_S * NANO)
+        until = now()
+        bridge.goes_on.set()
+        go_on(bridge)
+    rows, attempts = noted(readers, tmp_path)
+    assert attempts == []
+    during = sorted(row[1] for row in rows if since < row[1] < until < row[2])
+    assert len(during) > SILENCE_S / PROBE_S / 3
+    assert during[-1] - during[0] > SILENCE_S * NANO / 3
+    assert sum(row[1] < until < row[2] for row in rows) <= CROWD
+
+
+def test_what_fails_is_noted_as_refused_or_unknown(bridge, tmp_path):
+    """By its type, or because there was no answer; and it goes on after each."""
+    with reading(bridge, tmp_path) as readers:
+        for failure in ((503, "busy"), (504, "timeout"), (404, "not-found")):
+            go_on(bridge)
+            bridge.failure = failure
+            go_on(bridge)
+            bridge.failure = None
+        go_on(bridge)
+        bridge.failure = 0, ""
+        wait_until(lambda: bridge.unanswered > 0)
+        bridge.failure = None
+        go_on(bridge)
+    _, attempts = noted(readers, tmp_path)
+    found = {(row["outcome"], row["answer"].get("type")) for row in attempts}
+    assert found == {("refused", "busy"), ("unknown", "timeout"), ("refused", "not-found"),
+                     ("unknown", None)}
+    assert {(row["op"], row["key"]) for row in attempts} == {("lookup", None)}
+
+
+def test_a_bridge_that_is_not_there_is_asked_again(bridge, tmp_path):
+    """And nothing is noted of what was never asked."""
+    bridge.close()
+    with reading(bridge, tmp_path) as readers:
+        since = now()
+        wait_until(lambda: now() > since + SILENCE_S * NANO)
+        later = Bridge(bridge.server_address[1])
+        try:
+            go_on(later)
+        finally:
+            later.close()
+    rows, attempts = noted(readers, tmp_path)
+    assert rows != [] and {row["answer"].get("type") for row in attempts} <= {None}
