@@ -11,6 +11,7 @@
 #include "broker/bus/config.h"
 #include "broker/bus/log.h"
 #include "broker/bus/metrics.h"
+#include "client/bridge/cache_stats.h"
 #include "client/bridge/http_server.h"
 #include "client/bridge/node_service.h"
 #include "client/bridge/readiness.h"
@@ -23,6 +24,7 @@ struct bridge {
     struct log *log;
     struct metrics *metrics;
     struct pygmy *store;
+    struct cache_stats *cache_stats;
     struct http_server *server;
     struct node_service *service;
     struct readiness *readiness;

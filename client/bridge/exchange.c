@@ -46,25 +46,44 @@ void exchange_refuse(struct exchange *self, int code, char *detail)
     exchange_send(self, reply);
 }
 
-struct http_reply *exchange_json(int status, json_t *body)
+struct http_reply *exchange_text(int status, char *text, size_t size)
 {
     struct http_reply *reply = http_reply_new(status);
-    char *text = json_dumps(body, JSON_COMPACT);
-    assert(text != NULL);
-    json_decref(body);
-    http_reply_body(reply, "application/json", text, strlen(text));
+    http_reply_body(reply, "application/json", text, size);
     http_reply_header(reply, "Cache-Control", "no-cache");
     return reply;
 }
 
+struct http_reply *exchange_json(int status, json_t *body)
+{
+    char *text = json_dumps(body, JSON_COMPACT);
+    assert(text != NULL);
+    json_decref(body);
+    return exchange_text(status, text, strlen(text));
+}
+
 /* ---- The store ---------------------------------------------------------------------------- */
 
-static void exchange_on_answer(void *arg, const struct pygmy_reply *reply)
+void exchange_tell_cache(const struct exchange *self, struct http_reply *reply, bool hit)
+{
+    if (self->bridge->node->cache_entries > 0)
+        http_reply_header(reply, "Cache-Status", hit ? "pygmy; hit" : "pygmy; fwd=miss");
+}
+
+struct http_reply *exchange_refused(const struct exchange *self, int code, const json_t *body)
+{
+    return exchange_reply_to(self, problem_of_answer(code, body));
+}
+
+static void exchange_on_answer(void *arg, const struct pygmy_reply *answer)
 {
     struct exchange *self = arg;
-    exchange_send(self, reply->code == OK
-                            ? self->answer(self, reply->body)
-                            : exchange_reply_to(self, problem_of_answer(reply->code, reply->body)));
+    struct http_reply *reply = answer->code == OK
+                                   ? self->answer(self, answer->body)
+                                   : exchange_refused(self, answer->code, answer->body);
+    if (self->cacheable)
+        exchange_tell_cache(self, reply, answer->cached);
+    exchange_send(self, reply);
 }
 
 void exchange_ask(struct exchange *self, const char *service, json_t *request,

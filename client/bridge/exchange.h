@@ -35,6 +35,7 @@ struct exchange {
     struct params_query query;
     json_t *body; /* the request's: an object with known members only, or NULL */
     exchange_answer_fn *answer;
+    bool cacheable; /* it is asked for in the way that libpygmy's cache knows */
 };
 
 /* Answer. The reply is taken over. */
@@ -46,8 +47,14 @@ struct http_reply *exchange_problem(const struct exchange *self, int code, const
 /* Answer with a problem. @detail is taken over (free()), and may be NULL. */
 void exchange_refuse(struct exchange *self, int code, char *detail);
 
-/* A reply with a JSON body, taken over. */
+/* A reply with a JSON body, taken over: as an object, or as the text of one. */
 struct http_reply *exchange_json(int status, json_t *body);
+struct http_reply *exchange_text(int status, char *text, size_t size);
+/* A reply to what the store refused with @code and the answer @body. */
+struct http_reply *exchange_refused(const struct exchange *self, int code, const json_t *body);
+
+/* Say in Cache-Status whether the answer is from memory (RFC 9211), where there is a cache. */
+void exchange_tell_cache(const struct exchange *self, struct http_reply *reply, bool hit);
 
 /* Ask the store, and answer with what @answer makes of it, or with the problem that it has.
  *

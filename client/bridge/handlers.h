@@ -1,4 +1,4 @@
-/* The handlers of the routes, by subject: shop.c, items.c, ops.c.
+/* The handlers of the routes, by subject: shop.c, items.c, cache.c, ops.c.
  *
  * Each answers its exchange once, now or later.
  *
@@ -23,6 +23,10 @@ void items_edit(struct exchange *exchange);
 void items_remove(struct exchange *exchange);
 void items_stock(struct exchange *exchange);
 void items_movements(struct exchange *exchange);
+
+void cache_show(struct exchange *exchange);
+void cache_drop(struct exchange *exchange);
+void cache_drop_item(struct exchange *exchange);
 
 void ops_healthz(struct exchange *exchange);
 void ops_readyz(struct exchange *exchange);

@@ -59,18 +59,35 @@ static void bridge_list_hosts(struct bridge *self)
         bridge_add_host(self, name);
 }
 
+/* Where brokers give out their feeds, @count of them: the array is the caller's to free(). */
+static const char **bridge_feeds(const struct bridge *self, size_t *count)
+{
+    const char **feeds = alloc_zero(self->config->node_count * sizeof *feeds);
+    *count = 0;
+    for (size_t i = 0; i < self->config->node_count; i++)
+        if (self->config->nodes[i].subscribe != NULL)
+            feeds[(*count)++] = self->config->nodes[i].subscribe;
+    return feeds;
+}
+
 static int bridge_open_store(struct bridge *self)
 {
-    size_t count;
+    size_t count, feed_count;
     const char **endpoints = config_bus_endpoints(self->config, &count);
+    const char **feeds = bridge_feeds(self, &feed_count);
     char *error = NULL;
     int rc = pygmy_open(&(struct pygmy_options){.name = self->node->name,
                                                 .loop = self->loop,
                                                 .endpoints = endpoints,
                                                 .endpoint_count = count,
-                                                .secret = self->secret},
+                                                .secret = self->secret,
+                                                .cache_entries = self->node->cache_entries,
+                                                .cache_bytes = self->node->cache_bytes,
+                                                .feeds = feeds,
+                                                .feed_count = feed_count},
                         &self->store, &error);
     free(endpoints);
+    free(feeds);
     return rc == 0 ? EXIT_SUCCESS : bridge_fail(self, "can't open the store", error);
 }
 
@@ -106,6 +123,7 @@ static int bridge_open(struct bridge *self)
     self->log = log_new("bridge", self->node->name,
                         (enum log_level)log_level_parse(self->config->log_level));
     self->metrics = metrics_new();
+    self->cache_stats = cache_stats_new(self->metrics);
     self->loop = zloop_new();
     bridge_raise_descriptors(self);
     bridge_list_hosts(self);
@@ -131,6 +149,7 @@ static void bridge_close(struct bridge *self)
     http_server_destroy(&self->server);
     dispatch_destroy(&self->dispatch);
     zloop_destroy(&self->loop);
+    cache_stats_destroy(&self->cache_stats);
     metrics_destroy(&self->metrics);
     log_destroy(&self->log);
     free(self->hosts);

@@ -34,6 +34,7 @@ static json_t *node_status(struct bridge *bridge)
 static json_t *node_metrics(struct bridge *bridge)
 {
     struct bytes_writer text = {0};
+    cache_stats_update(bridge->cache_stats, bridge->store);
     metrics_write(bridge->metrics, &text);
     json_t *answer = json_pack("{s:o}", "text", json_stringn((const char *)text.data, text.size));
     bytes_writer_close(&text);

@@ -40,6 +40,7 @@ void ops_metrics(struct exchange *exchange)
     struct http_reply *reply = http_reply_new(200);
     struct bytes_writer text = {0};
 
+    cache_stats_update(exchange->bridge->cache_stats, exchange->bridge->store);
     metrics_write(exchange->bridge->metrics, &text);
     http_reply_body(reply, "text/plain; version=0.0.4; charset=utf-8", (char *)text.data,
                     text.size);

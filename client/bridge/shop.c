@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "broker/bus/alloc.h"
 #include "broker/bus/err.h"
 #include "broker/bus/limits.h"
 #include "client/bridge/etag.h"
@@ -29,6 +30,9 @@ static void shop_copy(const struct exchange *exchange, const char *parameter, js
 /* Search with what @request holds already, which is taken over. */
 static void shop_ask_search(struct exchange *exchange, json_t *request)
 {
+    exchange->cacheable = json_object_get(request, "topic") != NULL &&
+                          json_object_get(request, "query") == NULL &&
+                          json_object_get(request, "author") == NULL;
     if (exchange_page(exchange, request))
         exchange_ask(exchange, "catalog", request, shop_on_items);
     else
@@ -51,12 +55,12 @@ void shop_search_topic(struct exchange *exchange)
 
 /* ---- Lookup ------------------------------------------------------------------------------- */
 
-/* An item with @etag; 304 when the client has just that: its Content-Length is that of the item
- * (RFC 9110, 8.6), the item itself is not sent. */
-static struct http_reply *shop_item_reply(struct exchange *exchange, json_t *body, const char *etag)
+/* Tag the reply of an item; 304 when the client has just that: its Content-Length is that of the
+ * item (RFC 9110, 8.6), the item itself is not sent. */
+static struct http_reply *shop_tag(const struct exchange *exchange, struct http_reply *reply,
+                                   const char *etag)
 {
     const struct http_request *request = http_call_request(exchange->call);
-    struct http_reply *reply = exchange_member_reply(exchange, 200, body, "item");
     const struct http_header *known;
 
     if (reply->status != 200)
@@ -68,6 +72,14 @@ static struct http_reply *shop_item_reply(struct exchange *exchange, json_t *bod
     return reply;
 }
 
+static struct http_reply *shop_tag_version(const struct exchange *exchange,
+                                           struct http_reply *reply, int64_t version)
+{
+    char etag[32];
+    snprintf(etag, sizeof etag, "\"%" PRId64 "\"", version);
+    return shop_tag(exchange, reply, etag);
+}
+
 static json_int_t shop_item_number(json_t *body, const char *name)
 {
     return json_integer_value(json_object_get(json_object_get(body, "item"), name));
@@ -75,9 +87,8 @@ static json_int_t shop_item_number(json_t *body, const char *name)
 
 static struct http_reply *shop_on_item(struct exchange *exchange, json_t *body)
 {
-    char etag[32];
-    snprintf(etag, sizeof etag, "\"%" JSON_INTEGER_FORMAT "\"", shop_item_number(body, "version"));
-    return shop_item_reply(exchange, body, etag);
+    return shop_tag_version(exchange, exchange_member_reply(exchange, 200, body, "item"),
+                            shop_item_number(body, "version"));
 }
 
 /* A title may come to mean another item of the same version (one import makes many): here the tag
@@ -87,11 +98,33 @@ static struct http_reply *shop_on_titled_item(struct exchange *exchange, json_t 
     char etag[64];
     snprintf(etag, sizeof etag, "\"%" JSON_INTEGER_FORMAT "-%" JSON_INTEGER_FORMAT "\"",
              shop_item_number(body, "version"), shop_item_number(body, "id"));
-    return shop_item_reply(exchange, body, etag);
+    return shop_tag(exchange, exchange_member_reply(exchange, 200, body, "item"), etag);
+}
+
+/* The reply of what is in memory: the same bytes as if the store had answered. */
+static struct http_reply *shop_on_cached_item(const struct exchange *exchange,
+                                              const struct pygmy_cached *item)
+{
+    if (item->present)
+        return shop_tag_version(exchange,
+                                exchange_text(200, alloc_copy(item->text, item->size), item->size),
+                                item->version);
+    json_t *body = json_pack("{s:o}", "error", json_loadb(item->text, item->size, 0, NULL));
+    struct http_reply *reply = exchange_refused(exchange, ERR_NOT_FOUND, body);
+    json_decref(body);
+    return reply;
 }
 
 void shop_lookup(struct exchange *exchange)
 {
+    struct pygmy_cached item;
+    if (pygmy_cached_item(exchange->bridge->store, exchange->number, &item)) {
+        struct http_reply *reply = shop_on_cached_item(exchange, &item);
+        exchange_tell_cache(exchange, reply, true);
+        exchange_send(exchange, reply);
+        return;
+    }
+    exchange->cacheable = true;
     exchange_ask(exchange, "catalog",
                  json_pack("{s:s, s:I}", "op", "lookup", "id", (json_int_t)exchange->number),
                  shop_on_item);

@@ -407,6 +407,40 @@ def test_unknown_paths_and_methods(bridge):
     assert_problem(bridge.http("OPTIONS", "/nope"), 404, "no-such-page")
 
 
+# --- The cache ------------------------------------------------------------------------------------
+
+
+def test_reads_that_may_be_kept_say_where_they_come_from(bridge):
+    """Items by their id and lists of topics, also when there is none; nothing else is ever kept."""
+    bridge.bus.answers["search"] = lambda request: (0, {"items": [], "next": None, "log_time": 1})
+    for path in ("/lookup/1", "/search/classics", "/search?topic=classics&limit=3"):
+        assert bridge.get(path).headers["Cache-Status"] == "pygmy; fwd=miss", path
+    for path in ("/lookup?title=x", "/search", "/search?q=x&topic=classics", "/search?author=x",
+                 "/orders/17", "/orders", "/healthz"):
+        assert bridge.get(path).headers["Cache-Status"] is None, path
+    bridge.bus.answers["lookup"] = lambda request: (201, {"error": {"type": "not-found", "id": 1}})
+    assert bridge.get("/lookup/1").headers["Cache-Status"] == "pygmy; fwd=miss"
+
+
+def test_the_operator_sees_and_empties_the_cache(bridge):
+    """It has nothing of the feed here, and keeps nothing; the store is not asked."""
+    seen = bridge.admin("GET", "/cache")
+    assert seen.status == 200 and seen.headers["Cache-Control"] == "no-cache"
+    assert seen.json["entries"] == 0 and seen.json["entries_max"] == 10000
+    assert seen.json["bytes"] == 0 and seen.json["bytes_max"] == 16000000
+    assert seen.json["session"] == 0 and seen.json["lease_left_ms"] == 0
+    for path in ("/cache", "/cache/20001"):
+        answer = bridge.admin("DELETE", path)
+        assert answer.status == 204 and answer.body == b""
+    assert_problem(bridge.admin("DELETE", "/cache/0"), 400, "invalid", "whole number")
+    assert_problem(bridge.admin("POST", "/cache"), 405, "method-not-allowed")
+    assert_problem(bridge.get("/cache"), 401, "unauthorized")
+    assert_problem(bridge.http("DELETE", "/cache"), 401, "unauthorized")
+    assert_problem(bridge.http("DELETE", "/cache/1", headers={"Authorization": "Bearer no"}), 403,
+                   "forbidden")
+    assert not bridge.bus.requests
+
+
 # --- Every answer ---------------------------------------------------------------------------------
 
 
