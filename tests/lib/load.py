@@ -162,8 +162,8 @@ class BusWay:
 class Customer(threading.Thread):
     """Does one thing after the other until it is told to stop, and records it.
 
-    @patience_s: each write is tried for so long, also after the stop. None: what is unknown is given
-    up now and then, and at the stop.
+    @patience_s: each write is tried for so long, also after the stop. None: what is unknown is
+    given up now and then, and at the stop.
     @quiet: items that one operation of QUIET is about"""
 
     def __init__(self, name, make_way, recorder, items, seed, patience_s=None, quiet=()):

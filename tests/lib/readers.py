@@ -81,8 +81,8 @@ class Readers:
 
 
 class Connection:
-    """One to a bridge: it is being made, idle, or waits for the answer to one request. Methods raise
-    OSError."""
+    """One to a bridge: it is being made, idle, or waits for the answer to one request. Its methods
+    raise OSError."""
 
     def __init__(self, bridge):
         self.bridge = bridge

@@ -188,7 +188,8 @@ def namespaces_fixture():
 def test_wrong_flags_are_told(tmp_path):
     (tmp_path / "something").touch()
     for flags in (["--seconds", "0"], ["--seconds", "soon"], ["--port-base", "0"], ["--sed", "1"],
-                  ["--seed", "2-1"], ["--bridges", "0"], ["--bridges", "10"], ["--dir", str(tmp_path)], ["--net", "cables"]):
+                  ["--seed", "2-1"], ["--bridges", "0"], ["--bridges", "10"],
+                  ["--dir", str(tmp_path)], ["--net", "cables"]):
         assert chaos(*flags)[0] == 2, flags
     assert "usage: scripts/chaos" in chaos("--help")[1]
 

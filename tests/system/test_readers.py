@@ -1,5 +1,5 @@
-"""tests/lib/readers.py, who reads at every bridge while chaos reigns: what it notes, against a bridge
-that is played.
+"""tests/lib/readers.py, who reads at every bridge while chaos reigns: what is noted of a bridge that
+is played.
 
 SPDX-License-Identifier: Apache-2.0
 """
