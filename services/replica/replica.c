@@ -170,6 +170,7 @@ static struct replica *replica_new(zloop_t *loop, const struct replica_options *
     self->timer_ms = INT64_MAX;
     self->tick_ms = clock_ms() + LOG_TIME_TICK_MS;
     self->read_deadline_ms = INT64_MAX;
+    self->read_index = UINT64_MAX;
     self->members_changed = true;
     if (options->contacts != NULL)
         self->contacts = *options->contacts;

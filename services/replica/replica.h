@@ -20,7 +20,8 @@
  *   R4  log time never falls from one entry to the next, and never runs faster than real time. It
  *       is that of the last entry of earlier terms plus the CLOCK_BOOTTIME that passed at the
  *       leader since it applied its own barrier; no wall clock (log_time.h).
- *   R5  a read is served from a state that holds every write acknowledged before the read began.
+ *   R5  a read (replica_read()) is served from a state that holds every write acknowledged before
+ *       the read began.
  *   R6  a replica that learns that its tables are not those of a majority (digest_vote.h) serves
  *       nothing from them any more, and ends the process (status 5); a leader first has another one
  *       lead, for an election timeout at most.
@@ -179,6 +180,13 @@ void replica_flush(struct replica *self);
  *
  * Returns 0, ERR_BUSY (READS_MAX are waiting) or ERR_UNAVAILABLE (the replica is closing). */
 int replica_read(struct replica *self, int64_t deadline_ms, replica_read_fn *done, void *arg);
+
+/* Call @done when this replica has applied the entry at @index, and all before it; as
+ * replica_read() in all else. No round is made: what is read then may be older than what others have
+ * been told, and is no linearizable read but where somebody sees to that by other means
+ * (lease_table.h). */
+int replica_read_at(struct replica *self, replica_index index, int64_t deadline_ms,
+                    replica_read_fn *done, void *arg);
 
 /* Whether there are subscribers to that stream of the group, and publish to them (peer_link.h). */
 bool replica_has_subscribers(const struct replica *self, enum feed_stream stream);

@@ -19,6 +19,9 @@
  *   unconfirmed with the ticket that all of a turn share            replica_ask_reads
  *   confirmed   may be served when its index is applied             CONSENSUS_READ
  *
+ * One that names the index itself (replica_read_at) needs no confirmation: it is `indexed` from the
+ * start, in no order.
+ *
  * Whatever happens is told to the driver as one event, and all actions that follow are taken before
  * the next event (replica_settle). Nobody's callback runs in between: these run in replica_turn()
  * alone, which is never inside of itself.
@@ -196,7 +199,9 @@ struct replica {
     struct reading_queue asked;
     struct reading_queue unconfirmed;
     struct reading_queue confirmed;
-    size_t read_count;        /* in all three */
+    struct reading_queue indexed;
+    replica_index read_index; /* not above the lowest of `indexed`; UINT64_MAX: none waits */
+    size_t read_count;        /* in all four */
     int64_t read_deadline_ms; /* not above the earliest of theirs; INT64_MAX: none waits */
 
     struct replica_snapshots snapshots;
@@ -274,7 +279,7 @@ void replica_tick(struct replica *self, int64_t now_ms);
 void replica_ask_reads(struct replica *self);
 /* The driver has confirmed reads up to @ticket, at @index. */
 void replica_confirm_reads(struct replica *self, uint64_t ticket, replica_index index);
-/* Run confirmed reads whose index is applied. */
+/* Run reads whose index is applied, confirmed ones and those that need no confirmation. */
 void replica_serve_reads(struct replica *self);
 void replica_expire_reads(struct replica *self, int64_t now_ms);
 void replica_drop_reads(struct replica *self);

@@ -243,20 +243,48 @@ void replica_tick(struct replica *self, int64_t now_ms)
 
 /* ---- Reads --------------------------------------------------------------------------------- */
 
-int replica_read(struct replica *self, int64_t deadline_ms, replica_read_fn *done, void *arg)
+/* Returns 0, or why there can't be another one. */
+static int replica_admit_read(const struct replica *self)
 {
     if (self->closing || replica_is_leaving(self))
         return ERR_UNAVAILABLE;
-    if (self->read_count >= READS_MAX)
-        return ERR_BUSY;
+    return self->read_count >= READS_MAX ? ERR_BUSY : 0;
+}
+
+static void replica_add_read(struct replica *self, struct reading_queue *queue,
+                             const struct reading *read)
+{
     struct reading *reading = alloc_zero(sizeof *reading);
-    reading->deadline_ms = deadline_ms;
-    reading->done = done;
-    reading->arg = arg;
-    reading_push(&self->asked, reading);
+
+    *reading = *read;
+    reading_push(queue, reading);
     self->read_count++;
-    if (deadline_ms < self->read_deadline_ms)
-        self->read_deadline_ms = deadline_ms;
+    if (reading->deadline_ms < self->read_deadline_ms)
+        self->read_deadline_ms = reading->deadline_ms;
+}
+
+int replica_read(struct replica *self, int64_t deadline_ms, replica_read_fn *done, void *arg)
+{
+    const struct reading read = {.deadline_ms = deadline_ms, .done = done, .arg = arg};
+    const int result = replica_admit_read(self);
+
+    if (result == 0)
+        replica_add_read(self, &self->asked, &read);
+    return result;
+}
+
+int replica_read_at(struct replica *self, replica_index index, int64_t deadline_ms,
+                    replica_read_fn *done, void *arg)
+{
+    const struct reading read = {
+        .index = index, .deadline_ms = deadline_ms, .done = done, .arg = arg};
+    const int result = replica_admit_read(self);
+
+    if (result != 0)
+        return result;
+    replica_add_read(self, &self->indexed, &read);
+    if (index < self->read_index)
+        self->read_index = index;
     return 0;
 }
 
@@ -293,8 +321,38 @@ static void replica_end_read(struct replica *self, struct reading *reading, int 
     done(arg, code);
 }
 
+/* Take those out of `indexed` whose index is applied, into @ready. Each look finds one at least, but
+ * for one that follows an expiry. */
+static void reading_split_applied(struct replica *self, struct reading_queue *ready)
+{
+    struct reading_queue all = self->indexed;
+
+    self->indexed = (struct reading_queue){0};
+    self->read_index = UINT64_MAX;
+    while (all.first != NULL) {
+        struct reading *reading = reading_pop(&all);
+        const bool applied = reading->index <= self->applied_index;
+        if (!applied && reading->index < self->read_index)
+            self->read_index = reading->index;
+        reading_push(applied ? ready : &self->indexed, reading);
+    }
+}
+
+/* What their callbacks ask for anew waits for the next time. */
+static void replica_serve_indexed(struct replica *self)
+{
+    struct reading_queue ready = {0};
+
+    if (self->read_index > self->applied_index)
+        return;
+    reading_split_applied(self, &ready);
+    while (ready.first != NULL)
+        replica_end_read(self, reading_pop(&ready), OK);
+}
+
 void replica_serve_reads(struct replica *self)
 {
+    replica_serve_indexed(self);
     while (self->confirmed.first != NULL && self->confirmed.first->index <= self->applied_index)
         replica_end_read(self, reading_pop(&self->confirmed), OK);
     if (self->read_count == 0)
@@ -326,6 +384,7 @@ void replica_expire_reads(struct replica *self, int64_t now_ms)
     reading_split(&self->asked, now_ms, &late, &self->read_deadline_ms);
     reading_split(&self->unconfirmed, now_ms, &late, &self->read_deadline_ms);
     reading_split(&self->confirmed, now_ms, &late, &self->read_deadline_ms);
+    reading_split(&self->indexed, now_ms, &late, &self->read_deadline_ms);
     /* Each look goes over all of them: not for every single one. */
     if (self->read_deadline_ms < now_ms + READ_LOOK_MS)
         self->read_deadline_ms = now_ms + READ_LOOK_MS;
@@ -335,7 +394,8 @@ void replica_expire_reads(struct replica *self, int64_t now_ms)
 
 void replica_drop_reads(struct replica *self)
 {
-    struct reading_queue *const queues[] = {&self->confirmed, &self->unconfirmed, &self->asked};
+    struct reading_queue *const queues[] = {&self->confirmed, &self->indexed, &self->unconfirmed,
+                                            &self->asked};
 
     for (size_t i = 0; i < sizeof queues / sizeof queues[0]; i++)
         while (queues[i]->first != NULL)

@@ -183,7 +183,8 @@ static void replica_set_alarms(struct replica *self, bool submitted)
     if (replica_is_leaving(self))
         return;
     if (self->applied_index < replica_appliable(self) || self->asked.first != NULL ||
-        self->change.kind != REPLICA_CHANGE_NONE || submitted)
+        self->read_index <= self->applied_index || self->change.kind != REPLICA_CHANGE_NONE ||
+        submitted)
         alarm_set(self->more, 0);
 }
 

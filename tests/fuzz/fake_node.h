@@ -142,6 +142,11 @@ void node_ports_unreadable(struct node *self)
     (void)self;
 }
 
+void node_ports_doubt(struct node *self)
+{
+    (void)self;
+}
+
 /* ---- In the place of replica.c --------------------------------------------------------------- */
 
 int replica_submit(struct replica *self, const void *command, size_t size, replica_done_fn *done,
@@ -167,6 +172,14 @@ int replica_read(struct replica *self, int64_t deadline_ms, replica_read_fn *don
     (void)deadline_ms;
     done(arg, OK);
     return OK;
+}
+
+int replica_read_at(struct replica *self, replica_index index, int64_t deadline_ms,
+                    replica_read_fn *done, void *arg)
+{
+    if (index > self->index)
+        return ERR_UNAVAILABLE;
+    return replica_read(self, deadline_ms, done, arg);
 }
 
 bool replica_is_leader(const struct replica *self)
@@ -360,6 +373,7 @@ static struct fake_node *fake_node_new(const struct node_service *service)
     self->member = (struct config_node){.kind = service->kind, .name = alloc_copy(name, 6)};
     self->config.uuid = alloc_copy(uuid, sizeof uuid - 1);
     self->replica.now_ms = 1;
+    self->replica.index = 1; /* the leader's barrier */
     node->service = service;
     node->config = &self->config;
     node->member = &self->member;
@@ -371,12 +385,17 @@ static struct fake_node *fake_node_new(const struct node_service *service)
     int code = self->replica.machine.open(self->replica.machine.self, ":memory:", &error);
     assert(code == OK);
     fake_node_table(&node->table, service->operations, service->operation_count, node->object);
+    fake_node_table(&node->leases, service->lease_operations, service->lease_operation_count,
+                    node->object);
     fake_node_table(&node->own, node_own_operations, node_own_operation_count, node);
     fake_node_port(self, NODE_PORT_READ, &node->table, "service");
     fake_node_port(self, NODE_PORT_WRITE, &node->table, "service.leader");
+    fake_node_port(self, NODE_PORT_LEASES, &node->leases, "service.leases");
     fake_node_port(self, NODE_PORT_OWN, &node->own, "node.node-1");
     if (service->started != NULL)
         service->started(node->object);
+    if (service->lead != NULL)
+        service->lead(node->object, true, 1);
     return self;
 }
 
@@ -405,6 +424,7 @@ static void fake_node_destroy(struct fake_node **self_p)
     for (int i = 0; i < NODE_PORTS; i++)
         free(node->ports[i].service);
     free(node->table.series);
+    free(node->leases.series);
     free(node->own.series);
     zloop_destroy(&node->loop);
     metrics_destroy(&node->metrics);
