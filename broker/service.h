@@ -18,6 +18,7 @@
 #define SERVICE_CLASSES(X)                                                                         \
     X(SERVICE_CATALOG, "catalog")                                                                  \
     X(SERVICE_CATALOG_LEADER, "catalog.leader")                                                    \
+    X(SERVICE_CATALOG_LEASES, "catalog.leases")                                                    \
     X(SERVICE_ORDER, "order")                                                                      \
     X(SERVICE_ORDER_LEADER, "order.leader")                                                        \
     X(SERVICE_NODE, "node")                                                                        \

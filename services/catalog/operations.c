@@ -11,21 +11,24 @@
 #include <string.h>
 
 #include "broker/bus/alloc.h"
+#include "broker/bus/clock.h"
 #include "broker/bus/err.h"
 #include "broker/bus/limits.h"
 #include "services/catalog/auditor.h"
 #include "services/catalog/command.h"
-#include "services/replica/fields.h"
+#include "services/catalog/leases.h"
 #include "services/catalog/machine.h"
 #include "services/catalog/outcome.h"
 #include "services/catalog/reads.h"
 #include "services/catalog/requests.h"
 #include "services/catalog/upkeep.h"
+#include "services/replica/fields.h"
 
 struct catalog {
     struct node *node;
     struct machine *machine;
     struct auditor *auditor; /* from catalog_started() on */
+    struct leases *leases;   /* likewise */
     struct upkeep *upkeep;   /* likewise */
 };
 
@@ -149,19 +152,21 @@ static struct outcome *catalog_check_size(size_t size)
         ENTRY_BYTES_MAX);
 }
 
-/* Submit what was encoded. */
-static void catalog_submit(struct catalog *self, struct node_call *call, bool keyed,
-                           const struct bytes_writer *bytes)
+/* Submit a command and its bytes: it is proposed when no cache may hold what it changes. Who refuses
+ * it in the end does so in time. */
+static void catalog_submit(struct catalog *self, struct node_call *call,
+                           const struct command *command, const struct bytes_writer *bytes)
 {
+    const int64_t deadline_ms = clock_ms() + node_call_remaining_ms(call) - LEASE_REFUSAL_MS;
     struct outcome *refusal = catalog_check_size(bytes->size);
     if (refusal != NULL) {
         catalog_answer(self, &call, refusal);
         return;
     }
     struct waiting *waiting = waiting_new(self, call);
-    waiting->keyed = keyed;
-    int code = replica_submit(node_replica(self->node), bytes->data, bytes->size,
-                              catalog_write_done, waiting);
+    waiting->keyed = command->key.size > 0 && command->op != COMMAND_UNDO;
+    int code =
+        leases_submit(self->leases, command, bytes, deadline_ms, catalog_write_done, waiting);
     if (code != OK) {
         free(waiting);
         catalog_refuse(self, &call, code);
@@ -180,9 +185,85 @@ static void catalog_write(void *arg, struct node_call *call, json_t *request)
         return;
     }
     command_encode(&command, &bytes);
-    catalog_submit(self, call, command.key.size > 0 && command.op != COMMAND_UNDO, &bytes);
+    catalog_submit(self, call, &command, &bytes);
     bytes_writer_close(&bytes);
     command_close(&command);
+}
+
+/* ---- Leased caches ------------------------------------------------------ */
+
+static void catalog_lease_done(void *arg, int code, json_t *body)
+{
+    struct waiting *waiting = arg;
+    struct catalog *self = waiting->catalog;
+
+    json_object_set_new(body, "log_time", json_integer(catalog_log_time_ms(self)));
+    if (code == OK)
+        node_answer(&waiting->call, body);
+    else
+        node_refuse(&waiting->call, code, NULL, body);
+    free(waiting);
+}
+
+static void catalog_lease_open(void *arg, struct node_call *call, json_t *request)
+{
+    struct catalog *self = arg;
+    struct fields fields;
+
+    fields_init(&fields, request);
+    struct outcome *refusal = outcome_of_fields(&fields);
+    if (refusal != NULL)
+        catalog_answer(self, &call, refusal);
+    else
+        leases_open(self->leases, catalog_lease_done, waiting_new(self, call));
+}
+
+/* What both asks have. */
+static void catalog_read_ask(struct fields *fields, struct lease_ask *ask)
+{
+    int64_t session = 0, term = 0, epoch = 0, number = 0;
+
+    fields_integer(fields, "session", 1, INT64_MAX, &session);
+    fields_integer(fields, "term", 0, INT64_MAX, &term);
+    fields_integer(fields, "epoch", 0, INT64_MAX, &epoch);
+    fields_integer(fields, "ask", 0, INT64_MAX, &number);
+    *ask = (struct lease_ask){.session = (uint64_t)session,
+                              .term = (uint64_t)term,
+                              .epoch = (uint64_t)epoch,
+                              .ask = (uint64_t)number};
+}
+
+static void catalog_lease_sync(void *arg, struct node_call *call, json_t *request)
+{
+    struct catalog *self = arg;
+    struct fields fields;
+    struct lease_ask ask;
+
+    fields_init(&fields, request);
+    catalog_read_ask(&fields, &ask);
+    struct outcome *refusal = outcome_of_fields(&fields);
+    if (refusal != NULL)
+        catalog_answer(self, &call, refusal);
+    else
+        leases_sync(self->leases, &ask, catalog_lease_done, waiting_new(self, call));
+}
+
+static void catalog_lease_renew(void *arg, struct node_call *call, json_t *request)
+{
+    struct catalog *self = arg;
+    struct fields fields;
+    struct lease_ask ask;
+    int64_t acked = 0;
+
+    fields_init(&fields, request);
+    catalog_read_ask(&fields, &ask);
+    fields_integer(&fields, "acked", 0, INT64_MAX, &acked);
+    ask.acked = (uint64_t)acked;
+    struct outcome *refusal = outcome_of_fields(&fields);
+    if (refusal != NULL)
+        catalog_answer(self, &call, refusal);
+    else
+        leases_renew(self->leases, &ask, catalog_lease_done, waiting_new(self, call));
 }
 
 /* ---- The service -------------------------------------------------------- */
@@ -207,9 +288,25 @@ static void catalog_started(void *arg)
     struct catalog *self = arg;
     self->auditor = auditor_new(node_loop(self->node), machine_path(self->machine),
                                 node_log(self->node), node_metrics(self->node));
-    self->upkeep = upkeep_new(node_loop(self->node), node_replica(self->node), self->machine,
-                              node_log(self->node));
+    const struct leases_options leases = {
+        .loop = node_loop(self->node),
+        .replica = node_replica(self->node),
+        .machine = self->machine,
+        .group = config_kind_name(NODE_CATALOG),
+        .uuid = node_config(self->node)->uuid,
+        .log = node_log(self->node),
+        .metrics = node_metrics(self->node),
+    };
+    self->leases = leases_new(&leases);
+    self->upkeep = upkeep_new(node_loop(self->node), node_replica(self->node), self->leases,
+                              self->machine, node_log(self->node));
     machine_on_closing(self->machine, catalog_closing, self);
+}
+
+static void catalog_lead(void *arg, bool leader, replica_term term)
+{
+    struct catalog *self = arg;
+    leases_lead(self->leases, leader, term);
 }
 
 static void catalog_status(void *arg, json_t *status)
@@ -223,6 +320,7 @@ static void catalog_status(void *arg, json_t *status)
     json_object_set_new(status, "unsettled", json_integer(totals->unsettled));
     json_object_set_new(status, "unclosed", json_integer(totals->unclosed));
     json_object_set_new(status, "log_time", json_integer(catalog_log_time_ms(self)));
+    json_object_set_new(status, "leases", leases_status(self->leases));
 }
 
 static void catalog_changes(void *arg, struct changes_page *page)
@@ -234,6 +332,7 @@ static void catalog_changes(void *arg, struct changes_page *page)
 static void catalog_close(void *arg)
 {
     struct catalog *self = arg;
+    leases_destroy(&self->leases);
     upkeep_destroy(&self->upkeep);
     auditor_destroy(&self->auditor);
     machine_destroy(&self->machine);
@@ -242,9 +341,10 @@ static void catalog_close(void *arg)
 
 static const struct node_operation operations[] = {
     {.name = "time", .kind = NODE_READ, .run = catalog_read},
-    {.name = "lookup", .kind = NODE_READ, .run = catalog_read},
+    {.name = "lookup", .kind = NODE_READ, .applied = true, .run = catalog_read},
     {.name = "search", .kind = NODE_READ, .run = catalog_read},
     {.name = "items", .kind = NODE_READ, .run = catalog_read},
+    {.name = "topic", .kind = NODE_READ, .applied = true, .run = catalog_read},
     {.name = "topics", .kind = NODE_READ, .run = catalog_read},
     {.name = "movements", .kind = NODE_READ, .run = catalog_read},
     {.name = "audit", .kind = NODE_READ, .tables = true, .run = catalog_audit},
@@ -260,14 +360,23 @@ static const struct node_operation operations[] = {
     {.name = "close", .kind = NODE_WRITE, .secret = true, .run = catalog_write},
 };
 
+static const struct node_operation lease_operations[] = {
+    {.name = "lease_open", .kind = NODE_WRITE, .secret = true, .run = catalog_lease_open},
+    {.name = "lease_sync", .kind = NODE_WRITE, .secret = true, .run = catalog_lease_sync},
+    {.name = "lease_renew", .kind = NODE_WRITE, .secret = true, .run = catalog_lease_renew},
+};
+
 const struct node_service operations_service = {
     .kind = NODE_CATALOG,
     .program = "pygmy-catalog",
     .summary = "A replica of the catalog: items, stock, search, reservations.",
     .operations = operations,
     .operation_count = sizeof operations / sizeof operations[0],
+    .lease_operations = lease_operations,
+    .lease_operation_count = sizeof lease_operations / sizeof lease_operations[0],
     .open = catalog_open,
     .started = catalog_started,
+    .lead = catalog_lead,
     .status = catalog_status,
     .audit = catalog_audit,
     .changes = catalog_changes,

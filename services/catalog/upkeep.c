@@ -6,33 +6,35 @@
 #include <stdlib.h>
 
 #include "broker/bus/alloc.h"
+#include "broker/bus/clock.h"
 #include "broker/bus/err.h"
 #include "broker/bus/limits.h"
-#include "services/catalog/command.h"
 #include "services/catalog/outcome.h"
 #include "services/catalog/restock.h"
+
+/* How long a command may wait for caches: they let go, or their leases end, within half of it. */
+#define UPKEEP_WAIT_MS (2 * LEASE_WAIT_MS)
 
 struct upkeep {
     zloop_t *loop;
     struct replica *replica;
+    struct leases *leases;
     struct machine *machine;
     struct log *log;
     int timer;
     bool under_way; /* a command was submitted and not yet called back */
 };
 
-bool upkeep_command(struct state *state, int64_t now_ms, struct bytes_writer *bytes)
+bool upkeep_command(struct state *state, int64_t now_ms, struct command *command)
 {
-    int64_t ids[RESTOCK_COUNT_MAX];
-    struct command command = {.op = COMMAND_RESTOCK, .ids = ids};
-
-    command.count = restock_find_due(state, now_ms, ids);
-    if (command.count == 0)
-        command.op = COMMAND_TICK;
-    if (command.op == COMMAND_TICK && now_ms - state_now_ms(state) < LOG_TIME_IDLE_MS)
-        return false;
-    command_encode(&command, bytes);
-    return true;
+    *command = (struct command){.op = COMMAND_RESTOCK};
+    command->ids = alloc_zero(RESTOCK_COUNT_MAX * sizeof command->ids[0]);
+    command->count = restock_find_due(state, now_ms, command->ids);
+    if (command->count > 0)
+        return true;
+    command_close(command);
+    command->op = COMMAND_TICK;
+    return now_ms - state_now_ms(state) >= LOG_TIME_IDLE_MS;
 }
 
 /* Whatever became of it: the next look sees what is left to do. */
@@ -48,18 +50,26 @@ static void upkeep_done(void *arg, int code, void *result, replica_index index)
     outcome_destroy(&outcome);
 }
 
-void upkeep_look(struct upkeep *self)
+static void upkeep_submit(struct upkeep *self, const struct command *command)
 {
     struct bytes_writer bytes = {0};
 
+    command_encode(command, &bytes);
+    self->under_way = leases_submit(self->leases, command, &bytes, clock_ms() + UPKEEP_WAIT_MS,
+                                    upkeep_done, self) == OK;
+    replica_flush(self->replica);
+    bytes_writer_close(&bytes);
+}
+
+void upkeep_look(struct upkeep *self)
+{
+    struct command command;
+
     if (self->under_way || !replica_is_leader(self->replica))
         return;
-    if (upkeep_command(machine_state(self->machine), replica_log_time_ms(self->replica), &bytes)) {
-        self->under_way =
-            replica_submit(self->replica, bytes.data, bytes.size, upkeep_done, self) == OK;
-        replica_flush(self->replica);
-    }
-    bytes_writer_close(&bytes);
+    if (upkeep_command(machine_state(self->machine), replica_log_time_ms(self->replica), &command))
+        upkeep_submit(self, &command);
+    command_close(&command);
 }
 
 static int upkeep_on_timer(zloop_t *loop, int timer, void *arg)
@@ -70,12 +80,13 @@ static int upkeep_on_timer(zloop_t *loop, int timer, void *arg)
     return 0;
 }
 
-struct upkeep *upkeep_new(zloop_t *loop, struct replica *replica, struct machine *machine,
-                          struct log *log)
+struct upkeep *upkeep_new(zloop_t *loop, struct replica *replica, struct leases *leases,
+                          struct machine *machine, struct log *log)
 {
     struct upkeep *self = alloc_zero(sizeof *self);
     self->loop = loop;
     self->replica = replica;
+    self->leases = leases;
     self->machine = machine;
     self->log = log;
     self->timer = zloop_timer(loop, RESTOCK_CHECK_MS, 0, upkeep_on_timer, self);

@@ -9,26 +9,27 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "broker/bus/bytes.h"
 #include "broker/bus/log.h"
+#include "services/catalog/command.h"
+#include "services/catalog/leases.h"
 #include "services/catalog/machine.h"
 #include "services/replica/replica.h"
 
 struct upkeep;
 
-/* Look each RESTOCK_CHECK_MS, and act if the replica leads then. All is borrowed and must outlive
- * this. */
-struct upkeep *upkeep_new(zloop_t *loop, struct replica *replica, struct machine *machine,
-                          struct log *log);
-/* The replica must not call back any more. Accepts NULL. */
+/* Look each RESTOCK_CHECK_MS, and act if the replica leads then, by way of @leases. All is borrowed
+ * and must outlive this. */
+struct upkeep *upkeep_new(zloop_t *loop, struct replica *replica, struct leases *leases,
+                          struct machine *machine, struct log *log);
+/* Nobody calls back any more. Accepts NULL. */
 void upkeep_destroy(struct upkeep **self_p);
 
 /* Look now, as the timer does: submit what a leader should, if the replica leads and nothing that was
  * submitted before waits to be called back. */
 void upkeep_look(struct upkeep *self);
 
-/* What a leader should submit at @now_ms of log time: the command's bytes are appended. False when
- * there is nothing to do. At most one command at a time: a rule is due until it has acted. */
-bool upkeep_command(struct state *state, int64_t now_ms, struct bytes_writer *bytes);
+/* What a leader should submit at @now_ms of log time: @command, to be given to command_close(). False
+ * when there is nothing to do. At most one command at a time: a rule is due until it has acted. */
+bool upkeep_command(struct state *state, int64_t now_ms, struct command *command);
 
 #endif

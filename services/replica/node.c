@@ -65,6 +65,8 @@ static void node_init_tables(struct node *self)
     const char *group = config_kind_name(service->kind);
 
     node_init_table(self, &self->table, service->operations, service->operation_count, group);
+    node_init_table(self, &self->leases, service->lease_operations, service->lease_operation_count,
+                    group);
     node_init_table(self, &self->members, node_member_operations, node_member_operation_count,
                     group);
     self->members.arg = self;
@@ -185,6 +187,7 @@ static int node_open(struct node *self, char **error)
     zloop_poller(self->loop, &signals, node_on_signal, self);
     self->object = self->service->open(self, &machine);
     self->table.arg = self->object;
+    self->leases.arg = self->object;
     int result = node_open_replica(self, &machine, error);
     if (result != 0)
         return result;
@@ -207,6 +210,7 @@ static void node_close(struct node *self)
     alarm_destroy(&self->move_end);
     zloop_destroy(&self->loop);
     free(self->table.series);
+    free(self->leases.series);
     free(self->members.series);
     free(self->own.series);
     metrics_destroy(&self->metrics);

@@ -1,6 +1,6 @@
 /* The skeleton of a replica's program: options, configuration, log, loop,
- * signals, the three services every replica registers (GROUP, GROUP.leader,
- * node.NAME), drain on SIGTERM.
+ * signals, the services every replica registers (GROUP, GROUP.leader,
+ * GROUP.leases, node.NAME), drain on SIGTERM.
  *
  * It knows no service's operations: a request's JSON object is parsed here and
  * handed on; its answer is a JSON object and a code.
@@ -34,7 +34,7 @@ struct node_operation {
     enum {
         NODE_READ,  /* any replica, on GROUP, or the leader, on GROUP.leader; called when a
                      * linearizable read may be made */
-        NODE_WRITE, /* the leader, on GROUP.leader */
+        NODE_WRITE, /* the leader, on GROUP.leader or GROUP.leases */
     } kind;
     bool secret; /* needs the cluster's secret in the request ("secret") */
     /* Says what the tables hold, without such a read or long after it: not answered by a replica that
@@ -52,10 +52,17 @@ struct node_service {
     const char *summary; /* what it is: one sentence, for --help */
     const struct node_operation *operations;
     size_t operation_count;
+    /* Those of GROUP.leases: what writes may wait for. By GROUP.leader they would wait behind these
+     * writes, which hold all of its credit. NULL: there is no such service. */
+    const struct node_operation *lease_operations;
+    size_t lease_operation_count;
     /* Make the service's object and fill @machine; the replica is opened after it (and the machine
      * told to lead), and started() called when it stands, unless it is NULL. */
     void *(*open)(struct node *node, struct replica_machine *machine);
     void (*started)(void *arg);
+    /* Leadership came or went, as the machine was told just before; the ports follow. Called from
+     * within the replica. NULL: nobody is told. */
+    void (*lead)(void *arg, bool leader, replica_term term);
     /* Add the service's own fields to its status object. */
     void (*status)(void *arg, json_t *status);
     /* The operation "audit" of node.NAME: count again what must add up in the tables here, as they

@@ -200,6 +200,12 @@ static int node_call_ask(struct node_call *self)
     return replica_read(self->port->node->replica, clock_ms() + wait_ms, node_call_read, self);
 }
 
+/* Whether the port is there because this replica leads. */
+static bool node_call_is_for_leader(const struct node_call *self)
+{
+    return self->port->kind == NODE_PORT_WRITE || self->port->kind == NODE_PORT_LEASES;
+}
+
 /* What stands against it, in this order: permission, then whether it can be done here and now. */
 static void node_call_start(struct node_call *self)
 {
@@ -208,7 +214,7 @@ static void node_call_start(struct node_call *self)
 
     if (!node_call_permitted(self)) {
         node_refuse(&self, ERR_FORBIDDEN, "this operation needs the cluster's secret", NULL);
-    } else if (self->port->kind == NODE_PORT_WRITE && !replica_is_leader(node->replica)) {
+    } else if (node_call_is_for_leader(self) && !replica_is_leader(node->replica)) {
         code = ERR_NOT_LEADER;
     } else if (self->port->kind == NODE_PORT_OWN || self->operation->kind == NODE_WRITE) {
         node_call_run(self);

@@ -26,7 +26,13 @@ struct node_table {
     struct node_series *series; /* one for each row */
 };
 
-enum node_port_kind { NODE_PORT_READ, NODE_PORT_WRITE, NODE_PORT_OWN, NODE_PORTS };
+enum node_port_kind {
+    NODE_PORT_READ,
+    NODE_PORT_WRITE,
+    NODE_PORT_LEASES,
+    NODE_PORT_OWN,
+    NODE_PORTS
+};
 
 /* A service that the node is registered for. */
 struct node_port {
@@ -34,8 +40,8 @@ struct node_port {
     enum node_port_kind kind;
     const struct node_table *table;
     const struct node_table *more; /* further operations; NULL: none */
-    char *service;                 /* "catalog", "catalog.leader", "node.catalog-1" */
-    struct bus_worker *worker;     /* NULL: not registered now */
+    char *service;             /* "catalog", "catalog.leader", "catalog.leases", "node.catalog-1" */
+    struct bus_worker *worker; /* NULL: not registered now */
 };
 
 /* What is published of the stream of changes. */
@@ -69,6 +75,7 @@ struct node {
     struct node_feed feed;
     struct replica *replica;
     struct node_table table;   /* the service's operations */
+    struct node_table leases;  /* those for leased caches */
     struct node_table members; /* those on its group */
     struct node_table own;     /* those of node.NAME */
     struct node_call *moving;  /* waits for another leader; NULL: nobody does */

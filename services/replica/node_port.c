@@ -5,6 +5,8 @@
  *                  that could (a replica that is started replays its log first) until one could not
  *                  (it hears no leader). Others of the group serve them meanwhile
  *   GROUP.leader   while the replica leads
+ *   GROUP.leases   likewise, where the service has operations for it; longer than GROUP.leader when
+ *                  the node is told to stop, since writes in hand may wait for what comes by it
  *
  * Who is deregistered says farewell: the broker gives what it had in hand to another one. That is
  * done in a turn of the loop of its own, since a service may not go while it hands over a request.
@@ -25,6 +27,9 @@ static void node_port_flush(void *arg)
     replica_flush(self->node->replica);
 }
 
+/* So many asks may be held at once, one of each cache: they never keep others out. */
+static_assert(LEASE_SESSIONS_MAX <= CREDIT_MAX, "each cache has one ask that is held");
+
 static void node_port_register(struct node_port *self)
 {
     struct node *node = self->node;
@@ -32,6 +37,7 @@ static void node_port_register(struct node_port *self)
         .service = self->service,
         .name = node->member->name,
         .secret = node->secret,
+        .credit = self->kind == NODE_PORT_LEASES ? CREDIT_MAX : CREDIT_DEFAULT,
         .on_request = node_call_receive,
         .on_batch = node_port_flush,
         .arg = self,
@@ -50,6 +56,7 @@ static bool node_port_wanted(const struct node_port *self)
     switch (self->kind) {
     case NODE_PORT_READ: return node->readable;
     case NODE_PORT_WRITE: return replica_is_leader(node->replica);
+    case NODE_PORT_LEASES: return self->table->count > 0 && replica_is_leader(node->replica);
     default: return true;
     }
 }
@@ -113,7 +120,10 @@ void node_ports_look(struct node *self)
 
 void node_on_lead(void *arg, bool leader, replica_term term)
 {
-    (void)term;
+    struct node *self = arg;
+
+    if (self->service->lead != NULL)
+        self->service->lead(self->object, leader, term);
     if (!leader)
         node_members_moved(arg);
     node_ports_look(arg);
@@ -137,6 +147,7 @@ void node_ports_init(struct node *self)
 
     node_port_init(self, NODE_PORT_READ, &self->table, group, "");
     node_port_init(self, NODE_PORT_WRITE, &self->table, group, ".leader");
+    node_port_init(self, NODE_PORT_LEASES, &self->leases, group, ".leases");
     node_port_init(self, NODE_PORT_OWN, &self->own, "node.", self->member->name);
     self->ports[NODE_PORT_READ].more = &self->members;
     self->ports[NODE_PORT_WRITE].more = &self->members;

@@ -1,8 +1,8 @@
 /* Whatever comes to the catalog as a request: through the JSON, the members, the command and the
  * tables, and back as an answer.
  *
- * The input is lines. "r", "w" and "n" in front of a request: it comes to catalog, to catalog.leader
- * or to node.NAME. "t" and a number: so many milliseconds pass, and what the leader does by itself is
+ * The input is lines. "r", "w", "l" and "n" in front of a request: it comes to catalog, to
+ * catalog.leader, to catalog.leases or to node.NAME. "t" and a number: so many milliseconds pass, and what the leader does by itself is
  * done. A write is applied at the end of its line, unless the line begins with a capital "W": then it
  * waits for the next that is.
  *
@@ -114,19 +114,21 @@ static void pass_time(struct fake_node *self, const char *text, size_t size)
     struct machine *machine = self->replica.machine.self;
     struct state *state = machine_state(machine);
     struct bytes_writer bytes = {0};
+    struct command command;
     int64_t ms = 0;
 
     for (size_t i = 0; i < size && i < 9 && text[i] >= '0' && text[i] <= '9'; i++)
         ms = 10 * ms + (text[i] - '0');
     self->replica.now_ms += ms;
-    if (upkeep_command(state, self->replica.now_ms, &bytes)) {
-        struct command command;
+    if (upkeep_command(state, self->replica.now_ms, &command)) {
+        command_encode(&command, &bytes);
+        command_close(&command);
         int code = command_decode(&command, bytes.data, bytes.size);
         assert(code == OK);
-        command_close(&command);
         code = replica_submit(&self->replica, bytes.data, bytes.size, ignore, machine);
         assert(code == OK || code == ERR_BUSY);
     }
+    command_close(&command);
     bytes_writer_close(&bytes);
 }
 
@@ -136,6 +138,7 @@ static void run_line(struct fake_node *self, const char *line, size_t size)
 
     switch (line[0]) {
     case 'r': fake_node_request(self, NODE_PORT_READ, text, size - 1); break;
+    case 'l': fake_node_request(self, NODE_PORT_LEASES, text, size - 1); break;
     case 'n': fake_node_request(self, NODE_PORT_OWN, text, size - 1); break;
     case 't': pass_time(self, text, size - 1); break;
     case 'w':

@@ -40,17 +40,14 @@ static void take_stock(struct driver *driver, int id, int quantity)
  * there was nothing to submit, -2 for a tick. */
 static int64_t upkeep(struct driver *driver)
 {
-    struct bytes_writer bytes = {0};
     struct command command;
     int64_t acted = -1;
-    if (upkeep_command(driver_state(driver), driver->now_ms, &bytes)) {
-        assert_int_equal(command_decode(&command, bytes.data, bytes.size), OK);
+    if (upkeep_command(driver_state(driver), driver->now_ms, &command)) {
         struct outcome *outcome = driver_apply(driver, &command);
         acted = command.op == COMMAND_TICK ? -2 : number_at(outcome, "restocked");
         outcome_destroy(&outcome);
-        command_close(&command);
     }
-    bytes_writer_close(&bytes);
+    command_close(&command);
     return acted;
 }
 

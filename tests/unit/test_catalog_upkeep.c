@@ -5,6 +5,7 @@
 /* link: catalog */
 #include "tests/unit/catalog_driver.h"
 
+#include "broker/bus/clock.h"
 #include "services/catalog/upkeep.h"
 
 /* The stand-in. There is one, for the functions below have no place for another. */
@@ -28,11 +29,22 @@ int64_t replica_log_time_ms(struct replica *self)
     return self->log_time_ms;
 }
 
-int replica_submit(struct replica *self, const void *command, size_t size, replica_done_fn *done,
-                   void *arg)
+/* By way of the leases, which here are but the replica by another name. */
+struct leases {
+    struct replica *replica;
+};
+
+int leases_submit(struct leases *leases, const struct command *command,
+                  const struct bytes_writer *bytes, int64_t deadline_ms, replica_done_fn *done,
+                  void *arg)
 {
-    (void)command;
-    assert_true(size > 0);
+    struct replica *self = leases->replica;
+    struct command decoded;
+
+    assert_true(deadline_ms > clock_ms());
+    assert_int_equal(command_decode(&decoded, bytes->data, bytes->size), OK);
+    assert_int_equal(decoded.op, command->op);
+    command_close(&decoded);
     assert_null(self->done); /* one at a time */
     self->submitted++;
     if (self->refusal != OK)
@@ -58,6 +70,7 @@ static void replica_end(struct replica *self, int code, struct outcome *outcome)
 struct fixture {
     struct driver *driver;
     struct replica replica;
+    struct leases leases;
     zloop_t *loop;
     struct upkeep *upkeep;
 };
@@ -69,7 +82,9 @@ static int set_up(void **state)
     add_item(self->driver, 1, 5);
     self->replica = (struct replica){.leader = true, .log_time_ms = 2 * LOG_TIME_IDLE_MS};
     self->loop = zloop_new();
-    self->upkeep = upkeep_new(self->loop, &self->replica, self->driver->machine, NULL);
+    self->leases.replica = &self->replica;
+    self->upkeep =
+        upkeep_new(self->loop, &self->replica, &self->leases, self->driver->machine, NULL);
     *state = self;
     return 0;
 }
