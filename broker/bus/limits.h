@@ -338,6 +338,9 @@
 #define ITEMS_MAX 1000000
 /* Topics in use; above it ERR_LIMIT. All of them are one answer. */
 #define TOPICS_MAX 1000
+/* Ids of one topic in one answer; above it ERR_TOO_LARGE, for it is for caches, which hold a topic
+ * whole or not at all. 170 KB when they are as large as can be. */
+#define TOPIC_IDS_MAX 10000
 /* Rows of a page end early here, so that the answer stays well below BODY_BYTES_MAX. */
 #define PAGE_BYTES_MAX (320 * 1024)
 /* Keys of one settle or close: what the order leader's scan finishes in one entry. */
@@ -654,6 +657,17 @@
  * and values. */
 #define CACHE_ENTRIES 10000
 #define CACHE_BYTES   16000000
+/* Messages of the feed that libzmq holds for a cache, and those taken in one turn of its loop: a
+ * second or so of a busy leader. What is beyond is dropped, and the cache begins anew. */
+#define CACHE_FEED_QUEUE_MAX 1000
+#define CACHE_FEED_TURN_MAX  64
+/* From one connection to a feed to the next, when one ends at once. */
+#define CACHE_FEED_PAUSE_MS 100
+/* Spellings of topics whose keys are known: many times TOPICS_MAX. Above it all are forgotten. */
+#define CACHE_SPELLINGS_MAX 10000
+/* Rows of pages, and lookups, that wait for fills; some 64 bytes each. What comes above it is read
+ * without the cache. */
+#define CACHE_WAITERS_MAX 65536
 /* A cache that heard nothing of the feed for so long begins anew: 25 beats, and half a lease. */
 #define LEASE_FEED_MS 500
 

@@ -5,6 +5,7 @@
  *   CALL_SENT     an attempt is with the bus                      -> ATTEMPT, gone
  *   CALL_ATTEMPT  the pause before the next attempt               -> SENT
  *   CALL_STAMP    the catalog's log time, until its own deadline  -> SENT, END, gone
+ *   CALL_HELD     something of the cache's, until its deadline    -> SENT, END, gone
  *   CALL_END      its callback: it ended before it was sent and
  *                 must not call back inside pygmy_start()         -> gone
  *
@@ -13,8 +14,8 @@
  * Invariants
  *   S1  a call ends in exactly one callback, from the loop, by its deadline.
  *   S2  all attempts of a call are the same bytes: one key, one stamp.
- *   S3  the log time is asked for by one call at a time (`fetch`), which is itself a call, is not
- *       counted among the caller's, and outlives those that wait for it.
+ *   S3  the log time is asked for by one call at a time (`fetch`), which is itself a call, one of the
+ *       library's own, and outlives those that wait for it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "client/store/pygmy.h"
@@ -33,6 +34,7 @@
 #include "broker/bus/heap.h"
 #include "broker/bus/key.h"
 #include "broker/bus/limits.h"
+#include "client/store/caching.h"
 #include "client/store/handle.h"
 #include "client/store/loop_end.h"
 #include "client/store/retry.h"
@@ -44,7 +46,7 @@
 
 _Static_assert(PYGMY_KEY_BYTES == KEY_TEXT_BYTES, "pygmy.h is installed without key.h");
 
-enum call_state { CALL_SENT, CALL_ATTEMPT, CALL_STAMP, CALL_END };
+enum call_state { CALL_SENT, CALL_ATTEMPT, CALL_STAMP, CALL_HELD, CALL_END };
 
 struct call {
     struct heap_node due; /* when it is looked at again; the first member */
@@ -56,8 +58,12 @@ struct call {
     size_t size;
     struct retry retry;
     int64_t deadline_ms;
-    int code;     /* of the last attempt */
-    json_t *body; /* of the last attempt, or NULL: to be made from the code */
+    int code;           /* of the last attempt */
+    json_t *body;       /* of the last attempt, or NULL: to be made from the code */
+    bool cached;        /* that was memory */
+    bool own;           /* the library's */
+    call_left_fn *left; /* who is told when a held one ends, or NULL */
+    void *left_arg;
     pygmy_done_fn *done;
     void *arg;
     void *handle; /* of its place in the list */
@@ -78,6 +84,8 @@ struct pygmy {
     struct call *fetch; /* the call for the log time, or NULL */
     uint64_t call_count;
     zlistx_t *calls;             /* all of them: owns them */
+    size_t own_count;            /* those of the library's own */
+    struct caching *caching;     /* or NULL */
     struct heap waiting;         /* those that are not sent */
     struct pygmy_reply *awaited; /* what pygmy_wait() waits for, or NULL */
     bool in_callback;
@@ -85,9 +93,19 @@ struct pygmy {
 
 /* ---- Opening and closing -------------------------------------------------- */
 
+/* Whoever held it is told that it is gone. */
+static void call_leave(struct call *self)
+{
+    call_left_fn *left = self->left;
+    self->left = NULL;
+    if (left != NULL)
+        left(self->left_arg);
+}
+
 static void call_destroy(void **item)
 {
     struct call *self = *item;
+    call_leave(self);
     free(self->service);
     json_decref(self->request);
     free(self->bytes);
@@ -101,13 +119,15 @@ static void open_bus(struct pygmy *self, const char *name, const char *const *en
 {
     char text[NAME_TEXT_BYTES];
     snprintf(text, sizeof text, "cli-%ld", (long)getpid());
-    self->bus = bus_client_new(self->loop, &(struct bus_client_options){
-                                               .name = name != NULL ? name : text,
-                                               .endpoints = endpoints,
-                                               .endpoint_count = endpoint_count,
-                                               /* One more, for the log time. */
-                                               .request_count_max = CALLS_MAX + 1,
-                                           });
+    self->bus = bus_client_new(
+        self->loop, &(struct bus_client_options){
+                        .name = name != NULL ? name : text,
+                        .endpoints = endpoints,
+                        .endpoint_count = endpoint_count,
+                        /* Beside those of the callers, those of our own:
+                                                * for the log time, and the cache's. */
+                        .request_count_max = CALLS_MAX + 1 + LEASE_FILLS_MAX + LEASE_ASKS_MAX,
+                    });
 }
 
 static int open_configured(struct pygmy *self, const struct pygmy_options *options, char **error)
@@ -158,11 +178,13 @@ int pygmy_open(const struct pygmy_options *options, struct pygmy **self_p, char 
         open_bus(self, options->name, options->endpoints, options->endpoint_count);
     else
         code = open_configured(self, options, error);
-    if (code != OK)
+    if (code != OK) {
         pygmy_close(&self);
-    else
-        *self_p = self;
-    return code;
+        return code;
+    }
+    self->caching = caching_new(self, options);
+    *self_p = self;
+    return OK;
 }
 
 void pygmy_close(struct pygmy **self_p)
@@ -176,6 +198,7 @@ void pygmy_close(struct pygmy **self_p)
     loop_end_destroy(&self->loop_end);
     heap_close(&self->waiting);
     zlistx_destroy(&self->calls);
+    caching_destroy(&self->caching);
     config_destroy(&self->config);
     free(self->secret);
     free(self->secret_path);
@@ -253,9 +276,14 @@ static void call_end(struct call *self)
     struct pygmy *store = self->store;
     call_leave_heap(self);
     zlistx_detach(store->calls, self->handle);
+    store->own_count -= self->own;
+    call_leave(self);
     call_conclude(self);
-    struct pygmy_reply reply = {
-        .code = self->code, .body = self->body, .attempts = self->retry.attempts, .done = true};
+    struct pygmy_reply reply = {.code = self->code,
+                                .body = self->body,
+                                .attempts = self->retry.attempts,
+                                .done = true,
+                                .cached = self->cached};
     store->in_callback = true;
     self->done(self->arg, &reply);
     store->in_callback = false;
@@ -346,6 +374,8 @@ static void call_go_on(struct call *self)
     }
     if (self->state == CALL_STAMP)
         call_set(self, ERR_UNAVAILABLE, NO_LOG_TIME);
+    if (self->state == CALL_HELD)
+        call_set(self, ERR_TIMEOUT, NULL);
     call_end(self);
 }
 
@@ -382,6 +412,14 @@ static struct call *call_new(struct pygmy *store, const struct pygmy_call *from)
     return self;
 }
 
+static struct call *call_new_own(struct pygmy *store, const struct pygmy_call *from)
+{
+    struct call *self = call_new(store, from);
+    self->own = true;
+    store->own_count++;
+    return self;
+}
+
 /* The operations that docs/protocol.md says take the secret. */
 static bool call_needs_secret(const struct call *self)
 {
@@ -398,7 +436,7 @@ static bool call_needs_secret(const struct call *self)
 
 /* Read the secret's file when it is first needed, so that those who need none may lack the right
  * to read it. */
-static const char *store_secret(struct pygmy *self)
+const char *handle_secret(struct pygmy *self)
 {
     if (self->secret == NULL && self->secret_path != NULL) {
         free(self->secret_error);
@@ -425,7 +463,7 @@ static int call_complete(struct call *self, const char *request_id, const char *
         json_object_set_new(self->request, "request_id", json_string(request_id));
     if (!call_needs_secret(self) || json_object_get(self->request, "secret") != NULL)
         return OK;
-    if (store_secret(store) == NULL) {
+    if (handle_secret(store) == NULL) {
         *detail =
             store->secret_error != NULL ? store->secret_error : "this takes the cluster's secret";
         return ERR_FORBIDDEN;
@@ -466,13 +504,13 @@ static void fetch_start(struct pygmy *self)
 {
     if (self->fetch != NULL)
         return;
-    self->fetch = call_new(self, &(struct pygmy_call){
-                                     .service = "catalog",
-                                     .request = json_pack("{ss}", "op", "time"),
-                                     .timeout_ms = REQUEST_DEADLINE_MS_MAX,
-                                     .done = fetch_done,
-                                     .arg = self,
-                                 });
+    self->fetch = call_new_own(self, &(struct pygmy_call){
+                                         .service = "catalog",
+                                         .request = json_pack("{ss}", "op", "time"),
+                                         .timeout_ms = REQUEST_DEADLINE_MS_MAX,
+                                         .done = fetch_done,
+                                         .arg = self,
+                                     });
     call_send(self->fetch);
 }
 
@@ -499,7 +537,8 @@ void pygmy_start(struct pygmy *self, const struct pygmy_call *call)
     int code = full ? ERR_QUEUE_FULL : call_complete(begun, call->request_id, &detail);
     if (code != OK)
         call_end_later(begun, code, detail);
-    else
+    else if (self->caching == NULL || call->write ||
+             !caching_take(self->caching, begun, call->service))
         call_begin(begun);
 }
 
@@ -536,7 +575,7 @@ bool pygmy_connected(const struct pygmy *self)
 
 size_t pygmy_pending(const struct pygmy *self)
 {
-    return zlistx_size(self->calls) - (self->fetch != NULL);
+    return zlistx_size(self->calls) - self->own_count;
 }
 
 /* ---- For the other modules --------------------------------------------------- */
@@ -546,9 +585,60 @@ zloop_t *handle_loop(const struct pygmy *self)
     return self->loop;
 }
 
+struct bus_client *handle_bus(const struct pygmy *self)
+{
+    return self->bus;
+}
+
 const struct config *handle_config(const struct pygmy *self)
 {
     return self->config;
+}
+
+void handle_start(struct pygmy *self, const struct pygmy_call *call)
+{
+    struct call *begun = call_new_own(self, call);
+    const char *detail = NULL;
+    const int code = call_complete(begun, call->request_id, &detail);
+    if (code != OK)
+        call_end_later(begun, code, detail);
+    else
+        call_begin(begun);
+}
+
+const json_t *call_request(const struct call *self)
+{
+    return self->request;
+}
+
+int64_t call_left_ms(const struct call *self)
+{
+    return self->deadline_ms - clock_ms();
+}
+
+void call_hold(struct call *self, call_left_fn *left, void *arg)
+{
+    assert(self->request != NULL);
+    self->left = left;
+    self->left_arg = arg;
+    call_wait(self, CALL_HELD, self->deadline_ms);
+}
+
+void call_settle(struct call *self, const struct pygmy_reply *reply)
+{
+    self->left = NULL;
+    self->code = reply->code;
+    self->body = reply->body;
+    self->retry.attempts = reply->attempts;
+    self->cached = reply->cached;
+    call_wait(self, CALL_END, 0);
+}
+
+void call_pass(struct call *self)
+{
+    self->left = NULL;
+    call_leave_heap(self);
+    call_begin(self);
 }
 
 static void call_is_forgotten(void *arg, const struct pygmy_reply *reply)
@@ -586,20 +676,38 @@ bool pygmy_code_is_unknown(int code)
 
 bool pygmy_cached_item(struct pygmy *self, int64_t id, struct pygmy_cached *item)
 {
-    (void)self;
-    (void)id;
-    *item = (struct pygmy_cached){0};
-    return false;
+    return self->caching != NULL && caching_item(self->caching, id, item);
 }
 
 void pygmy_cache_drop(struct pygmy *self, int64_t id)
 {
-    (void)self;
-    (void)id;
+    if (self->caching != NULL)
+        caching_drop(self->caching, id);
 }
 
 void pygmy_cache_count(const struct pygmy *self, struct pygmy_cache_counts *counts)
 {
-    (void)self;
-    *counts = (struct pygmy_cache_counts){0};
+    struct leased_counts all = {0};
+    if (self->caching != NULL)
+        caching_count(self->caching, &all);
+    *counts = (struct pygmy_cache_counts){
+        .entries = all.entries,
+        .bytes = all.bytes,
+        .pending = all.pending,
+        .all_pending = all.all_pending,
+        .fills = all.fills,
+        .lease_left_ms = all.lease_left_ms,
+        .session = all.session,
+        .term = all.term,
+        .hits = all.hits,
+        .misses = all.misses,
+        .joins = all.joins,
+        .passes = all.passes,
+        .stored = all.stored,
+        .discarded = all.discarded,
+        .evicted = all.evicted,
+        .invalidated = all.invalidated,
+        .flushes = all.flushes,
+        .renewals = all.renewals,
+    };
 }

@@ -1,0 +1,192 @@
+/* See cached_feed.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "client/store/cached_feed.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/bus/alarm.h"
+#include "broker/bus/alloc.h"
+#include "broker/bus/clock.h"
+#include "broker/bus/err.h"
+#include "broker/bus/feed.h"
+#include "broker/bus/frame.h"
+#include "broker/bus/limits.h"
+#include "broker/bus/store_json.h"
+
+/* The group whose leader gives leases; the NUL at the end is part of the topic. */
+static const char feed_topic[] = FEED_TOPIC_LEASES "catalog";
+
+struct cached_feed {
+    zloop_t *loop;
+    const struct cached_feed_owner *owner;
+    void *arg;
+    char **endpoints;
+    size_t count;
+    size_t place;        /* of the present one */
+    zsock_t *socket;     /* SUB; NULL: during the pause after a loss */
+    zsock_t *monitor;    /* libzmq's reports on it; lives as long as that */
+    struct alarm *alarm; /* for the end of the pause */
+    int64_t opened_ms;
+};
+
+/* ---- Receiving ------------------------------------------------------------------------------- */
+
+static void feed_take(struct cached_feed *self, const struct message *frames)
+{
+    char why[STORE_JSON_WHY_BYTES];
+    const struct frame *frame = &frames->frames[0];
+    if (frames->count != 1 || frame_size(frame) < sizeof feed_topic ||
+        memcmp(frame_data(frame), feed_topic, sizeof feed_topic) != 0)
+        return;
+    json_t *message = store_json_parse(frame_data(frame) + sizeof feed_topic,
+                                       frame_size(frame) - sizeof feed_topic, why);
+    if (message == NULL)
+        return;
+    self->owner->hear(self->arg, message);
+    json_decref(message);
+}
+
+/* Take what has come, as much as one turn may; the loop comes back for the rest. */
+static int feed_ready(zloop_t *loop, zsock_t *reader, void *arg)
+{
+    struct cached_feed *self = arg;
+    struct message frames;
+    (void)loop;
+    for (int i = 0; i < CACHE_FEED_TURN_MAX; i++) {
+        const int code = message_receive(&frames, zsock_resolve(reader), NULL);
+        if (code == ERR_BUSY || code == ERR_UNKNOWN)
+            break;
+        if (code == OK)
+            feed_take(self, &frames);
+        message_close(&frames);
+    }
+    self->owner->drained(self->arg);
+    return 0;
+}
+
+/* ---- Connections ----------------------------------------------------------------------------- */
+
+static void feed_close(struct cached_feed *self)
+{
+    if (self->socket != NULL) {
+        zloop_reader_end(self->loop, self->socket);
+        /* First, because libzmq's thread would wait for ever to report to a closed monitor. */
+        zmq_socket_monitor(zsock_resolve(self->socket), NULL, 0);
+        zsock_destroy(&self->socket);
+    }
+    if (self->monitor != NULL) {
+        zloop_reader_end(self->loop, self->monitor);
+        zsock_destroy(&self->monitor);
+    }
+}
+
+/* The connection has ended. libzmq would make another one behind our back, and say nothing of what
+ * was missed. What had arrived before is still good: while there is some of it the report stays. */
+static int feed_lose(zloop_t *loop, zsock_t *monitor, void *arg)
+{
+    struct cached_feed *self = arg;
+    (void)loop;
+    (void)monitor;
+    if ((zsock_events(self->socket) & ZMQ_POLLIN) != 0)
+        return 0;
+    feed_close(self);
+    self->place = (self->place + 1) % self->count;
+    alarm_set(self->alarm, self->opened_ms + CACHE_FEED_PAUSE_MS);
+    self->owner->lost(self->arg);
+    self->owner->drained(self->arg);
+    return 0;
+}
+
+static int feed_watch(struct cached_feed *self)
+{
+    char name[64]; /* libzmq forgets one with some delay: no two may be the same */
+    snprintf(name, sizeof name, "inproc://leases-%p-%" PRId64, (void *)self, clock_us());
+    self->monitor = zsock_new(ZMQ_PAIR);
+    if (self->monitor == NULL)
+        return -1;
+    zsock_set_linger(self->monitor, 0);
+    if (zmq_socket_monitor(zsock_resolve(self->socket), name, ZMQ_EVENT_DISCONNECTED) != 0 ||
+        zmq_connect(zsock_resolve(self->monitor), name) != 0)
+        return -1;
+    return zloop_reader(self->loop, self->monitor, feed_lose, self);
+}
+
+static int feed_connect(struct cached_feed *self)
+{
+    self->socket = zsock_new(ZMQ_SUB);
+    if (self->socket == NULL)
+        return -1;
+    zsock_set_linger(self->socket, 0);
+    zsock_set_rcvhwm(self->socket, CACHE_FEED_QUEUE_MAX);
+    zsock_set_maxmsgsize(self->socket, MESSAGE_BYTES_MAX);
+    const int rc =
+        zmq_setsockopt(zsock_resolve(self->socket), ZMQ_SUBSCRIBE, feed_topic, sizeof feed_topic);
+    assert(rc == 0);
+    (void)rc;
+    if (zloop_reader(self->loop, self->socket, feed_ready, self) != 0 || feed_watch(self) != 0)
+        return -1;
+    return zsock_connect(self->socket, "%s", self->endpoints[self->place]);
+}
+
+/* What can't be opened now may be later; or the next one. */
+static void feed_open(struct cached_feed *self)
+{
+    self->opened_ms = clock_ms();
+    if (feed_connect(self) == 0)
+        return;
+    feed_close(self);
+    self->place = (self->place + 1) % self->count;
+    alarm_set(self->alarm, self->opened_ms + CACHE_FEED_PAUSE_MS);
+}
+
+static void feed_rang(void *arg)
+{
+    struct cached_feed *self = arg;
+    if (self->socket == NULL)
+        feed_open(self);
+}
+
+void cached_feed_next(struct cached_feed *self)
+{
+    feed_close(self);
+    self->place = (self->place + 1) % self->count;
+    feed_open(self);
+}
+
+/* ---- Life ------------------------------------------------------------------------------------ */
+
+struct cached_feed *cached_feed_new(zloop_t *loop, const char *const *endpoints, size_t count,
+                                    const struct cached_feed_owner *owner, void *arg)
+{
+    struct cached_feed *self = alloc_zero(sizeof *self);
+    assert(count > 0);
+    self->loop = loop;
+    self->owner = owner;
+    self->arg = arg;
+    self->endpoints = alloc_zero(count * sizeof *self->endpoints);
+    for (; self->count < count; self->count++)
+        self->endpoints[self->count] =
+            alloc_copy(endpoints[self->count], strlen(endpoints[self->count]));
+    self->alarm = alarm_new(loop, feed_rang, self);
+    feed_open(self);
+    return self;
+}
+
+void cached_feed_destroy(struct cached_feed **self_p)
+{
+    struct cached_feed *self = *self_p;
+    if (self == NULL)
+        return;
+    feed_close(self);
+    alarm_destroy(&self->alarm);
+    for (size_t i = 0; i < self->count; i++)
+        free(self->endpoints[i]);
+    free(self->endpoints);
+    free(self);
+    *self_p = NULL;
+}

@@ -1,0 +1,324 @@
+/* See caching_parts.h. This part: searches by topic alone.
+ *
+ * A page is made of the topic's list of ids and of the items, each of which comes out of memory, or
+ * from a fill that is asked for or joined. If one of all these may not be kept now, the whole page
+ * is asked for as if there were no cache: that is one request, and the fills are there for the next
+ * time.
+ *
+ *   the key of the topic's spelling is not known   the leader tells it, and the list
+ *   known, the list not there                      a fill of the list
+ *   the list                                       fills of the items that are not there
+ *   all items                                      the end
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/bus/alloc.h"
+#include "broker/bus/err.h"
+#include "broker/bus/limits.h"
+#include "client/store/caching_parts.h"
+
+/* A row of a page, and who waits for it. */
+struct page_row {
+    struct cached_waiter waiter; /* the first, so that it leads to the row */
+    struct page *page;
+    int64_t id;
+    json_t *item; /* the short form; NULL: there is no such item, or not yet */
+};
+
+struct page {
+    struct cached_waiter waiter; /* for the list; the first, so that it leads to the page */
+    struct caching *caching;
+    struct call *call;
+    struct cached_search search; /* its topic is that of the call's request */
+    uint64_t term;               /* in which the leader was asked for the key */
+    struct page_row *rows;
+    size_t row_count;
+    size_t missing; /* rows that are waited for */
+    bool more;      /* of the list, behind the rows */
+    bool cached;    /* all so far came from memory */
+    int attempts;   /* of what was asked, the most */
+};
+
+static void page_free(void *arg)
+{
+    struct page *self = arg;
+    cached_waiter_leave(&self->waiter);
+    for (size_t i = 0; i < self->row_count; i++) {
+        cached_waiter_leave(&self->rows[i].waiter);
+        json_decref(self->rows[i].item);
+    }
+    free(self->rows);
+    free(self);
+}
+
+static void page_pass(struct page *self)
+{
+    struct call *call = self->call;
+    page_free(self);
+    call_pass(call);
+}
+
+/* Another's read failed for its lack of time, or one's own has: begin anew, or end so. What says
+ * something else than was asked for is for the store itself to answer. */
+static void page_fail(struct page *self, const struct cached_waiter *waiter,
+                      const struct pygmy_reply *reply)
+{
+    struct call *call = self->call;
+    if (cached_waiter_may_retry(waiter, reply, call_left_ms(call))) {
+        struct caching *caching = self->caching;
+        const struct cached_search search = self->search;
+        page_free(self);
+        cached_page_route(caching, call, &search);
+    } else if (err_is_retryable(reply->code)) {
+        struct pygmy_reply own = *reply;
+        own.body = json_deep_copy(reply->body);
+        page_free(self);
+        call_settle(call, &own);
+    } else {
+        page_pass(self);
+    }
+}
+
+/* ---- The end --------------------------------------------------------------------------------- */
+
+/* The place of the last row that was looked at is where the next page begins. */
+static json_t *page_next(const struct page *self, size_t count)
+{
+    char cursor[32];
+    if (count == self->row_count && !self->more)
+        return json_null();
+    snprintf(cursor, sizeof cursor, "%" PRId64, count > 0 ? self->rows[count - 1].id : 0);
+    return json_string(cursor);
+}
+
+static size_t row_bytes(const struct page_row *self)
+{
+    return 256 + 2 * (json_string_length(json_object_get(self->item, "title")) +
+                      json_string_length(json_object_get(self->item, "authors")) +
+                      json_string_length(json_object_get(self->item, "topic")));
+}
+
+/* As the store does it: in rising order, no more than fits into an answer. */
+static void page_finish(struct page *self)
+{
+    json_t *items = json_array();
+    size_t bytes = 0;
+    size_t i = 0;
+    for (; i < self->row_count; i++) {
+        const struct page_row *row = &self->rows[i];
+        if (row->item == NULL)
+            continue;
+        bytes += row_bytes(row);
+        if (bytes > PAGE_BYTES_MAX && json_array_size(items) > 0)
+            break;
+        json_array_append(items, row->item);
+    }
+    struct call *call = self->call;
+    const struct pygmy_reply reply = {
+        .code = OK,
+        .body = json_pack("{so so}", "items", items, "next", page_next(self, i)),
+        .attempts = self->attempts,
+        .cached = self->cached};
+    page_free(self);
+    call_settle(call, &reply);
+}
+
+/* ---- Items ----------------------------------------------------------------------------------- */
+
+/* What a list shows of an item (docs/protocol.md, "Shapes"). */
+static json_t *row_short(const json_t *item)
+{
+    static const char *const names[] = {"id", "title", "authors", "topic", "price_cents"};
+    json_t *self = json_object();
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        json_object_set(self, names[i], json_object_get(item, names[i]));
+    return self;
+}
+
+static void row_take(struct page_row *self, const struct leased_value *value)
+{
+    struct pygmy_cached item;
+    cached_item_read(value, &item);
+    if (!item.present)
+        return;
+    json_t *body = cached_item_body(&item);
+    self->item = row_short(json_object_get(body, "item"));
+    json_decref(body);
+}
+
+static void row_done(struct cached_waiter *waiter, const struct pygmy_reply *reply,
+                     const struct leased_value *value)
+{
+    struct page_row *self = (struct page_row *)waiter;
+    struct page *page = self->page;
+    if (value == NULL) {
+        page_fail(page, waiter, reply);
+        return;
+    }
+    row_take(self, value);
+    if (page->attempts < reply->attempts)
+        page->attempts = reply->attempts;
+    if (--page->missing == 0)
+        page_finish(page);
+}
+
+static struct cached_read page_read(const struct page *self)
+{
+    const json_t *request = call_request(self->call);
+    return (struct cached_read){.request_id =
+                                    json_string_value(json_object_get(request, "request_id")),
+                                .left_ms = call_left_ms(self->call)};
+}
+
+/* Returns whether the row has its item, or waits for it. */
+static bool row_begin(struct page_row *self)
+{
+    char text[CACHED_KEY_BYTES];
+    struct page *page = self->page;
+    struct leased_value value;
+    struct cached_read read = page_read(page);
+    read.key = cached_item_key(self->id, text);
+    read.id = self->id;
+    if (leased_cache_get(page->caching->cache, read.key, &value)) {
+        row_take(self, &value);
+        return true;
+    }
+    page->cached = false;
+    if (read.left_ms <= 0 ||
+        cached_fills_miss(page->caching->fills, &read, &self->waiter) == LEASED_PASS)
+        return false;
+    page->missing++;
+    return true;
+}
+
+/* The ids of this page, out of the list, which is gone when the first item is asked for. */
+static void page_make_rows(struct page *self, const struct leased_value *list)
+{
+    const size_t count = cached_list_count(list);
+    size_t first = 0;
+    for (size_t end = count; first < end;) {
+        const size_t middle = first + (end - first) / 2;
+        if (cached_list_id(list, middle) <= self->search.after)
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    self->row_count = count - first < self->search.limit ? count - first : self->search.limit;
+    self->more = first + self->row_count < count;
+    self->rows = alloc_zero((self->row_count + 1) * sizeof *self->rows);
+    for (size_t i = 0; i < self->row_count; i++)
+        self->rows[i] = (struct page_row){
+            .waiter.done = row_done, .page = self, .id = cached_list_id(list, first + i)};
+}
+
+static void page_begin_rows(struct page *self, const struct leased_value *list)
+{
+    page_make_rows(self, list);
+    for (size_t i = 0; i < self->row_count; i++) {
+        if (row_begin(&self->rows[i]))
+            continue;
+        page_pass(self);
+        return;
+    }
+    if (self->missing == 0)
+        page_finish(self);
+}
+
+/* ---- The list -------------------------------------------------------------------------------- */
+
+static uint64_t page_term(const struct page *self)
+{
+    struct leased_counts counts;
+    leased_cache_count(self->caching->cache, &counts);
+    return counts.term;
+}
+
+/* What the leader said counts in the term in which it was asked: a later one may fold case
+ * otherwise. */
+static void page_learn(const struct page *self, const struct pygmy_reply *reply)
+{
+    const char *key = json_string_value(json_object_get(reply->body, "key"));
+    if (reply->code == ERR_TOO_LARGE)
+        key = CACHED_NO_KEY;
+    else if (reply->code != OK)
+        key = NULL;
+    if (key != NULL && self->term == page_term(self))
+        cached_spellings_learn(self->caching->spellings, self->term, self->search.topic, key);
+}
+
+static void list_done(struct cached_waiter *waiter, const struct pygmy_reply *reply,
+                      const struct leased_value *value)
+{
+    struct page *self = (struct page *)waiter;
+    if (self->term != 0)
+        page_learn(self, reply);
+    self->attempts = reply->attempts;
+    if (value != NULL)
+        page_begin_rows(self, value);
+    else
+        page_fail(self, waiter, reply);
+}
+
+static struct page *page_new(struct caching *caching, struct call *call,
+                             const struct cached_search *search)
+{
+    struct page *self = alloc_zero(sizeof *self);
+    *self = (struct page){.waiter.done = list_done,
+                          .caching = caching,
+                          .call = call,
+                          .search = *search,
+                          .cached = true};
+    call_hold(call, page_free, self);
+    return self;
+}
+
+/* The list of a known key. */
+static void page_begin_list(struct page *self, const char *key)
+{
+    struct leased_value list;
+    struct cached_read read = page_read(self);
+    if (leased_cache_get(self->caching->cache, key, &list)) {
+        page_begin_rows(self, &list);
+        return;
+    }
+    read.key = key;
+    read.topic = self->search.topic;
+    self->cached = false;
+    if (read.left_ms <= 0 ||
+        cached_fills_miss(self->caching->fills, &read, &self->waiter) == LEASED_PASS)
+        page_pass(self);
+}
+
+static void page_ask_leader(struct page *self, uint64_t term)
+{
+    struct cached_read read = page_read(self);
+    if (read.left_ms <= 0) {
+        page_pass(self);
+        return;
+    }
+    self->term = term;
+    self->cached = false;
+    read.topic = self->search.topic;
+    cached_fills_ask(self->caching->fills, &read, &self->waiter);
+}
+
+void cached_page_route(struct caching *self, struct call *call, const struct cached_search *search)
+{
+    struct leased_counts counts;
+    leased_cache_count(self->cache, &counts);
+    const char *key = cached_spellings_find(self->spellings, counts.term, search->topic);
+    if (counts.lease_left_ms == 0 || (key != NULL && strcmp(key, CACHED_NO_KEY) == 0)) {
+        call_pass(call);
+        return;
+    }
+    struct page *page = page_new(self, call, search);
+    if (key != NULL)
+        page_begin_list(page, key);
+    else
+        page_ask_leader(page, counts.term);
+}
