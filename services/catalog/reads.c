@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "broker/bus/bytes.h"
@@ -18,6 +19,7 @@
 #include "services/catalog/reservations.h"
 #include "services/catalog/search.h"
 #include "services/catalog/topics.h"
+#include "services/catalog/touched.h"
 #include "services/replica/page.h"
 
 /* Fill a page with items from @row's statement, each written by @json. */
@@ -51,6 +53,12 @@ static struct outcome *read_time(struct reading *reading)
     return refusal != NULL ? refusal : outcome_answer(json_object());
 }
 
+/* Whether it was asked for with a log index: the skeleton has seen to that (node.h). */
+static bool read_is_at_index(struct fields *fields)
+{
+    return fields_any(fields, "applied") != NULL;
+}
+
 /* The lowest id of that title, or 0. */
 static int64_t read_id_of_title(struct state *state, struct text title)
 {
@@ -72,6 +80,8 @@ static struct outcome *read_lookup(struct reading *reading)
     bool by_title = fields_text_optional(fields, "title", 1, TITLE_BYTES_MAX, &title);
     if (by_id == by_title)
         fields_fail(fields, "", "either id or title must be given");
+    if (read_is_at_index(fields) && by_title)
+        fields_fail(fields, "applied", "goes with id alone");
     struct outcome *refusal = outcome_of_fields(fields);
     if (refusal != NULL)
         return refusal;
@@ -137,6 +147,44 @@ static struct outcome *read_items(struct reading *reading)
     sqlite3_stmt *statement = sql_get(state_sql(reading->state), SQL_ITEM_PAGE);
     sqlite3_bind_int64(statement, 1, page.after);
     return page_of_items(reading->state, &page, statement, item_json);
+}
+
+/* NULL: there are more than TOPIC_IDS_MAX. */
+static json_t *read_topic_ids(struct state *state, struct text name)
+{
+    json_t *ids = json_array();
+    sqlite3_stmt *row = sql_get(state_sql(state), SQL_TOPIC_IDS);
+
+    sql_bind_text(row, 1, state_fold(state, name));
+    while (ids != NULL && sql_row(state_sql(state), row)) {
+        if (json_array_size(ids) == TOPIC_IDS_MAX) {
+            sql_reset(row);
+            json_decref(ids);
+            ids = NULL;
+        } else {
+            json_array_append_new(ids, json_integer(sqlite3_column_int64(row, 0)));
+        }
+    }
+    return ids;
+}
+
+static struct outcome *read_topic(struct reading *reading)
+{
+    struct text name = {0};
+
+    fields_text(&reading->fields, "topic", 1, TOPIC_BYTES_MAX, &name);
+    (void)read_is_at_index(&reading->fields);
+    struct outcome *refusal = outcome_of_fields(&reading->fields);
+    if (refusal != NULL)
+        return refusal;
+    json_t *ids = read_topic_ids(reading->state, name);
+    if (ids == NULL)
+        return outcome_refuse(ERR_TOO_LARGE, NULL, "the topic has more than %d items: search it",
+                              TOPIC_IDS_MAX);
+    char *key = touched_topic_key(reading->state, name);
+    struct outcome *answer = outcome_answer(json_pack("{s:s,s:o}", "key", key, "ids", ids));
+    free(key);
+    return answer;
 }
 
 static struct outcome *read_topics(struct reading *reading)
@@ -247,9 +295,9 @@ static const struct read_row {
     const char *name;
     read_fn *run;
 } read_rows[] = {
-    {"time", read_time},           {"lookup", read_lookup}, {"search", read_search},
-    {"items", read_items},         {"topics", read_topics}, {"movements", read_movements},
-    {"unsettled", read_unsettled},
+    {"time", read_time},           {"lookup", read_lookup},       {"search", read_search},
+    {"items", read_items},         {"topic", read_topic},         {"topics", read_topics},
+    {"movements", read_movements}, {"unsettled", read_unsettled},
 };
 
 static read_fn *read_find(json_t *request)

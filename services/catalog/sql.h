@@ -47,6 +47,8 @@
                      " WHERE present = 1 AND id > ?1 ORDER BY id")                                 \
     X(SQL_ITEM_BY_TOPIC, "SELECT " SQL_ITEM_COLUMNS " FROM item INDEXED BY item_topic"             \
                          " WHERE present = 1 AND topic_folded = ?2 AND id > ?1 ORDER BY id")       \
+    X(SQL_TOPIC_IDS, "SELECT id FROM item INDEXED BY item_topic"                                   \
+                     " WHERE present = 1 AND topic_folded = ?1 ORDER BY id")                       \
     X(SQL_ITEM_COUNT, "SELECT count(*) FROM item INDEXED BY item_present WHERE present = 1")       \
     X(SQL_ITEM_PUT,                                                                                \
       "INSERT INTO item (" SQL_ITEM_COLUMNS ", title_folded, topic_folded) VALUES"                 \

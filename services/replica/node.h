@@ -40,6 +40,9 @@ struct node_operation {
     /* Says what the tables hold, without such a read or long after it: not answered by a replica that
      * knows them to be wrong by then. */
     bool tables;
+    /* A read that may be asked for with a log index ("applied"): then it is called when this
+     * replica has applied that much, be it linearizable or not (replica_read_at()). */
+    bool applied;
     /* @request  the parsed object, borrowed: take a reference to keep it
      * @call     to be answered exactly once with node_answer() or node_refuse(), now or later */
     void (*run)(void *arg, struct node_call *call, json_t *request);

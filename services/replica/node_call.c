@@ -176,6 +176,11 @@ static void node_call_run(struct node_call *self)
     json_decref(object);
 }
 
+static bool node_call_waited_long(const struct node_call *self)
+{
+    return clock_us() - self->begin_us >= READ_WAIT_MS * 1000;
+}
+
 /* The replica allows the read, or it took too long (replica_read_fn). */
 static void node_call_read(void *arg, int code)
 {
@@ -185,19 +190,44 @@ static void node_call_read(void *arg, int code)
         node_call_run(self);
         return;
     }
-    if (clock_us() - self->begin_us >= READ_WAIT_MS * 1000)
+    if (node_call_waited_long(self))
         node_ports_unreadable(self->port->node);
     node_refuse(&self, code, NULL, NULL);
 }
 
-/* Read when it may be done; nobody waits longer than a fail-over takes. */
-static int node_call_ask(struct node_call *self)
+/* The replica has applied what was asked for, or it took too long. */
+static void node_call_read_at(void *arg, int code)
 {
+    struct node_call *self = arg;
+
+    if (code == OK) {
+        node_call_run(self);
+        return;
+    }
+    if (node_call_waited_long(self))
+        node_ports_doubt(self->port->node);
+    node_refuse(&self, code, NULL, NULL);
+}
+
+/* The log index that the read has to wait for, if it says one; then whether it is one. */
+static bool node_call_applied(const struct node_call *self, json_t **applied)
+{
+    *applied = self->operation->applied ? json_object_get(self->object, "applied") : NULL;
+    return *applied == NULL || (json_is_integer(*applied) && json_integer_value(*applied) >= 0);
+}
+
+/* Read when it may be done; nobody waits longer than a fail-over takes. */
+static int node_call_ask(struct node_call *self, const json_t *applied)
+{
+    struct replica *replica = self->port->node->replica;
     int64_t wait_ms = node_call_remaining_ms(self);
 
     if (wait_ms > READ_WAIT_MS)
         wait_ms = READ_WAIT_MS;
-    return replica_read(self->port->node->replica, clock_ms() + wait_ms, node_call_read, self);
+    if (applied == NULL)
+        return replica_read(replica, clock_ms() + wait_ms, node_call_read, self);
+    return replica_read_at(replica, (replica_index)json_integer_value(applied),
+                           clock_ms() + wait_ms, node_call_read_at, self);
 }
 
 /* Whether the port is there because this replica leads. */
@@ -210,6 +240,7 @@ static bool node_call_is_for_leader(const struct node_call *self)
 static void node_call_start(struct node_call *self)
 {
     struct node *node = self->port->node;
+    json_t *applied;
     int code = OK;
 
     if (!node_call_permitted(self)) {
@@ -218,8 +249,10 @@ static void node_call_start(struct node_call *self)
         code = ERR_NOT_LEADER;
     } else if (self->port->kind == NODE_PORT_OWN || self->operation->kind == NODE_WRITE) {
         node_call_run(self);
+    } else if (!node_call_applied(self, &applied)) {
+        node_refuse(&self, ERR_INVALID, "applied must be an integer from 0", NULL);
     } else {
-        code = node_call_ask(self);
+        code = node_call_ask(self, applied);
     }
     if (code != OK)
         node_refuse(&self, code, NULL, NULL);

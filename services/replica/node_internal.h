@@ -83,6 +83,7 @@ struct node {
     struct node_port ports[NODE_PORTS];
     struct alarm *ports_alarm; /* registers and deregisters, in a turn of its own */
     bool readable;             /* the replica is near enough to its leader to serve reads */
+    bool doubted;              /* it may not be so any more */
     bool asking;               /* whether it is, is being found out */
     enum node_stage stage;
     struct alarm *stop;   /* looks whether the stage has come to its end */
@@ -97,6 +98,8 @@ void node_ports_close(struct node *self);
 void node_ports_look(struct node *self);
 /* Reads take too long here. */
 void node_ports_unreadable(struct node *self);
+/* They may: have it found out. */
+void node_ports_doubt(struct node *self);
 
 /* Leadership came or went (replica_options). */
 void node_on_lead(void *arg, bool leader, replica_term term);

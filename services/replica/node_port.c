@@ -3,7 +3,8 @@
  *   node.NAME      always
  *   GROUP          while linearizable reads can be made here within READ_WAIT_MS: from the first one
  *                  that could (a replica that is started replays its log first) until one could not
- *                  (it hears no leader). Others of the group serve them meanwhile
+ *                  (it hears no leader). Others of the group serve them meanwhile. A read that
+ *                  waits for an index in vain says nothing yet: anybody may have made that up
  *   GROUP.leader   while the replica leads
  *   GROUP.leases   likewise, where the service has operations for it; longer than GROUP.leader when
  *                  the node is told to stop, since writes in hand may wait for what comes by it
@@ -73,23 +74,21 @@ static void node_port_look(struct node_port *self)
 
 /* ---- Whether reads can be made ------------------------------------------------------------- */
 
-static void node_ports_ask(struct node *self);
-
 static void node_ports_answered(void *arg, int code)
 {
     struct node *self = arg;
 
     self->asking = false;
-    if (code == OK)
-        self->readable = true;
+    self->readable = code == OK;
     node_ports_look(self);
 }
 
 /* Make a read of our own; each time that it takes too long, another one. */
 static void node_ports_ask(struct node *self)
 {
-    if (self->readable || self->asking || self->stage != NODE_UP)
+    if ((self->readable && !self->doubted) || self->asking || self->stage != NODE_UP)
         return;
+    self->doubted = false;
     self->asking = true;
     if (replica_read(self->replica, clock_ms() + READ_WAIT_MS, node_ports_answered, self) != OK)
         self->asking = false; /* enough others ask: theirs fail, and we look again */
@@ -99,6 +98,12 @@ static void node_ports_ask(struct node *self)
 void node_ports_unreadable(struct node *self)
 {
     self->readable = false;
+    node_ports_look(self);
+}
+
+void node_ports_doubt(struct node *self)
+{
+    self->doubted = true;
     node_ports_look(self);
 }
 

@@ -199,6 +199,76 @@ static void test_topics_are_counted(void **state)
     free(text);
 }
 
+/* A read of @request answers exactly this. */
+static void expect_answer(struct driver *driver, const char *request, const char *expected)
+{
+    struct outcome *outcome = driver_read(driver, "%s", request);
+    assert_int_equal(outcome->code, OK);
+    char *text = take_text(outcome);
+    assert_string_equal(text, expected);
+    free(text);
+}
+
+/* The ids of a topic, rising, and its key, whatever its spelling; none for one that nothing has. */
+static void test_a_topic_has_ids_and_a_key(void **state)
+{
+    struct driver *driver = *state;
+    expect_answer(driver, "{'op':'topic','topic':'FANTASY'}",
+                  "{\"ids\":[1,2],\"key\":\"topic:fantasy\"}");
+    expect_answer(driver, "{'op':'topic','topic':'Fantasy','applied':3}",
+                  "{\"ids\":[1,2],\"key\":\"topic:fantasy\"}");
+    expect_answer(driver, "{'op':'topic','topic':'\u00c9'}",
+                  "{\"ids\":[],\"key\":\"topic:\xc3\xa9\"}");
+    expect(driver_write(driver, "{'op':'item_remove','key':'t','stamp':0,'id':1}"), OK);
+    add_book(driver, 90, "T", "A", "fanTASY");
+    expect_answer(driver, "{'op':'topic','topic':'fantasy'}",
+                  "{\"ids\":[2,90],\"key\":\"topic:fantasy\"}");
+    expect(driver_read(driver, "{'op':'topic','topic':''}"), ERR_INVALID);
+    expect(driver_read(driver, "{'op':'topic'}"), ERR_INVALID);
+    expect(driver_read(driver, "{'op':'topic','topic':'t','limit':1}"), ERR_INVALID);
+}
+
+/* An item that is looked up by its id may be as of an index; one that is sought may not. */
+static void test_an_index_goes_with_an_id_alone(void **state)
+{
+    struct driver *driver = *state;
+    expect(driver_read(driver, "{'op':'lookup','id':1,'applied':1}"), OK);
+    expect(driver_read(driver, "{'op':'lookup','id':77,'applied':1}"), ERR_NOT_FOUND);
+    expect_detail(driver_read(driver, "{'op':'lookup','title':'The Hobbit','applied':1}"),
+                  ERR_INVALID, "applied goes with id alone");
+    expect(driver_read(driver, "{'op':'search','applied':1}"), ERR_INVALID);
+}
+
+static void import_topic(struct driver *driver, int from, int count)
+{
+    json_t *rows = json_array();
+    for (int i = from; i < from + count; i++)
+        json_array_append_new(rows, json_pack("{s:i,s:s,s:s,s:i}", "id", i, "title", "T", "topic",
+                                              "large", "price_cents", 1));
+    char *key = sqlite3_mprintf("large-%d", from);
+    expect(driver_submit(driver, json_pack("{s:s,s:s,s:i,s:o}", "op", "import", "key", key, "stamp",
+                                           0, "rows", rows)),
+           OK);
+    sqlite3_free(key);
+}
+
+/* A topic is told whole or not at all. */
+static void test_the_ids_of_a_topic_are_bounded(void **state)
+{
+    struct driver *driver = *state;
+    for (int i = 0; i < TOPIC_IDS_MAX; i += IMPORT_ROWS_MAX)
+        import_topic(driver, 1000 + i, IMPORT_ROWS_MAX);
+    struct outcome *outcome = driver_read(driver, "{'op':'topic','topic':'Large'}");
+    assert_int_equal(json_array_size(json_object_get(outcome->body, "ids")), TOPIC_IDS_MAX);
+    assert_int_equal(number_at(outcome, "ids.9999"), 1000 + TOPIC_IDS_MAX - 1);
+    expect(outcome, OK);
+    import_topic(driver, 900, 1);
+    expect(driver_read(driver, "{'op':'topic','topic':'Large'}"), ERR_TOO_LARGE);
+    expect(driver_write(driver, "{'op':'item_remove','key':'l','stamp':0,'id':1500}"), OK);
+    assert_int_equal(take_number(driver_read(driver, "{'op':'topic','topic':'Large'}"), "ids.0"),
+                     900);
+}
+
 /* Going from page to page sees each item that was there all the time exactly once, whatever comes
  * and goes meanwhile. */
 static void test_pages_go_on_where_they_ended(void **state)
@@ -272,6 +342,9 @@ int main(void)
         TEST(test_the_index_follows_the_items),
         TEST(test_a_title_is_looked_up_exactly_but_for_case),
         TEST(test_topics_are_counted),
+        TEST(test_a_topic_has_ids_and_a_key),
+        TEST(test_an_index_goes_with_an_id_alone),
+        TEST(test_the_ids_of_a_topic_are_bounded),
         TEST(test_pages_go_on_where_they_ended),
         TEST(test_a_page_is_bounded_by_bytes),
     };
