@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ALLOC_SMALL_BYTES 1024
+
 static void *alloc_check(void *memory)
 {
     if (memory == NULL) {
@@ -16,9 +18,13 @@ static void *alloc_check(void *memory)
     return memory;
 }
 
+/* calloc(3) of the GNU C library leaves the thread's own store of small blocks aside (up to 2.40),
+ * which makes it five times slower for them; of large ones it gets some that are zeroed already. */
 void *alloc_zero(size_t size)
 {
-    return alloc_check(calloc(1, size > 0 ? size : 1));
+    if (size > ALLOC_SMALL_BYTES)
+        return alloc_check(calloc(1, size));
+    return memset(alloc_check(malloc(size > 0 ? size : 1)), 0, size);
 }
 
 void *alloc_resize(void *memory, size_t size)

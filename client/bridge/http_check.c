@@ -8,13 +8,18 @@
 
 #include "broker/bus/err.h"
 
-#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-#define DIGITS  "0123456789"
+#define DIGITS "0123456789"
 
 static int http_refuse(int code, const char *sentence, const char **why)
 {
     *why = sentence;
     return code;
+}
+
+static bool http_is_alphanumeric(char byte)
+{
+    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+           (byte >= '0' && byte <= '9');
 }
 
 static bool http_is_in(char byte, const char *set)
@@ -28,6 +33,15 @@ static bool http_all_in(const char *text, size_t len, const char *set)
         if (!http_is_in(text[i], set))
             return false;
     return true;
+}
+
+/* How many bytes at the beginning are letters, digits or of @more. */
+static size_t http_span(const char *text, size_t len, const char *more)
+{
+    size_t at = 0;
+    while (at < len && (http_is_alphanumeric(text[at]) || http_is_in(text[at], more)))
+        at++;
+    return at;
 }
 
 static bool http_value_is(const struct http_header *header, const char *text)
@@ -78,7 +92,7 @@ static int http_check_line(const struct http_request *request, const char **why)
 static int http_check_header(const struct http_header *header, const char **why)
 {
     if (header->name_len == 0 ||
-        !http_all_in(header->name, header->name_len, LETTERS DIGITS "!#$%&'*+-.^_`|~"))
+        http_span(header->name, header->name_len, "!#$%&'*+-.^_`|~") != header->name_len)
         return http_refuse(ERR_MALFORMED, "a header's name holds a character that it may not", why);
     for (size_t i = 0; i < header->value_len; i++) {
         unsigned char byte = (unsigned char)header->value[i];
@@ -121,8 +135,7 @@ static bool http_split_authority(const char *text, size_t len, size_t *name_len)
             return false;
         at++;
     } else {
-        while (at < len && http_is_in(text[at], LETTERS DIGITS ".-_"))
-            at++;
+        at = http_span(text, len, ".-_");
     }
     *name_len = at;
     if (at == 0)
