@@ -125,6 +125,8 @@ static struct fill *fill_new(struct cached_fills *fills, const struct cached_rea
     return self;
 }
 
+/* An item is read at any replica. A list is the leader's: another replica may fold case otherwise,
+ * and count items in that the leader files elsewhere. */
 static void fill_start(struct fill *self, const struct cached_read *read, uint64_t watermark)
 {
     json_t *request = self->is_list
@@ -133,7 +135,7 @@ static void fill_start(struct fill *self, const struct cached_read *read, uint64
     if (self->token != 0)
         json_object_set_new(request, "applied", json_integer((json_int_t)watermark));
     handle_start(self->fills->store,
-                 &(struct pygmy_call){.service = self->token != 0 ? "catalog" : "catalog.leader",
+                 &(struct pygmy_call){.service = self->is_list ? "catalog.leader" : "catalog",
                                       .request = request,
                                       .request_id = read->request_id,
                                       .timeout_ms = read->left_ms,
