@@ -27,8 +27,14 @@ The operations, their arguments and the essentials of their answers:
              the reason of the movement is the key, so that movements tell whose they are
     lookup   {"item": i}                         {"stock": s, "version": v, "memory": bool}; no key
 
+    add      {"item": i, "stock": s}             {"stock": s, "version": v, "replayed": bool}
+    remove   {"item": i}                         {"replayed": bool}
+
 A lookup tells whether it was answered from memory, under a lease, by who was asked. A row of reads
-is such a lookup: item, from, to, stock, version, memory; those that failed are attempts.
+is such a lookup: item, from, to, stock, version, memory; those that failed are attempts. An item
+that is not there has a stock of 0, and no version (null); so has one, for the sake of brevity, that
+a list did not have, and one that it did has no version. "item" with stock and version 0: it is not
+there in the beginning.
 
 ORDER is {"number", "state", "lines": [[item, quantity, price, stock left, version], ...],
 "total", "created", "cancelled"}. A denial, {"type": "out-of-stock"}, has "item", "requested",
@@ -42,7 +48,7 @@ import threading
 import time
 
 FORMAT = 2
-WRITES = ("buy", "cancel", "restock")
+WRITES = ("buy", "cancel", "restock", "add", "remove")
 OPERATIONS = WRITES + ("lookup",)
 OUTCOMES = ("ok", "refused", "unknown")
 
@@ -243,8 +249,8 @@ def _check_reads(rows):
     for _, since, until, stock, version, memory in rows:
         if not 0 <= since <= until or memory not in (True, False):
             raise BadHistory("it ended before it began, or was neither from memory nor not")
-        if not isinstance(stock, int) or not isinstance(version, int):
-            raise BadHistory("a read without a stock or a version")
+        if not isinstance(stock, int) or not isinstance(version, (int, type(None))):
+            raise BadHistory("a read without a stock")
 
 
 def _check_attempt(row):

@@ -41,14 +41,15 @@ LAWS = ("linearizability", "versions", "denials", "keys", "numbers", "acknowledg
 # Refusals that are recorded for the key: each repetition gets the same one. A cancel that is
 # refused leaves its key free.
 FINAL = {"buy": {"out-of-stock", "not-found", "limit"},
-         "restock": {"out-of-stock", "not-found", "limit"}, "cancel": set()}
+         "restock": {"out-of-stock", "not-found", "limit"}, "cancel": set(),
+         "add": {"exists", "limit"}, "remove": {"not-found"}}
 # Refusals that are no verdict on the request: the store could not attend to it just then.
 NOT_NOW = frozenset(("no-service", "queue-full", "expired", "not-leader", "draining", "no-broker",
                      "disk-low", "busy", "unavailable", "too-many-requests"))
 # What a cancel is told when another one has cancelled the order.
 CANCELLED_ALREADY = "wrong-state"
 # Refusals of a store that serves as it should. Any other is a failure of the run.
-VERDICTS = frozenset(("out-of-stock", "not-found", "limit", CANCELLED_ALREADY))
+VERDICTS = frozenset(("out-of-stock", "not-found", "exists", "limit", CANCELLED_ALREADY))
 
 
 class Deed:
@@ -178,7 +179,7 @@ class Judge:
 
     @staticmethod
     def fits(deed):
-        if deed.op == "restock":
+        if deed.op in ("restock", "add", "remove"):
             return True
         order = deed.answer["order"]
         if deed.op == "cancel":
@@ -222,7 +223,8 @@ class Judge:
             "memory"
         self.verdict.looked_at["denials"] = f"{items}: {counts[DENIAL]} denials"
         for attempt in self.history.attempts:
-            if attempt["op"] == "lookup" and attempt["answer"].get("type") == "not-found":
+            if attempt["op"] == "lookup" and attempt["answer"].get("type") == "not-found" and \
+                    self.history.items.get(attempt["args"]["item"], (0, 0))[1] > 0:
                 self.problem("linearizability", f"an item that is on sale was not found: {attempt}")
         for item, ops in operations.items():
             if item not in self.history.items:
@@ -241,6 +243,8 @@ class Judge:
             self.add_cancel(operations, number, deeds)
         for deed in self.all_of("restock"):
             self.add_restock(operations, deed)
+        for deed in self.all_of("add") + self.all_of("remove"):
+            self.add_guest(operations, deed)
         for item, since, until, stock, version, memory, whose in self.history.lookups():
             operations[item].append(
                 Op(READ, since, until,
@@ -255,7 +259,7 @@ class Judge:
 
     def settled(self, deed):
         """When a change that is there at the end had taken effect, at the latest."""
-        return deed.ret if deed.done else self.end["to"]
+        return deed.ret if deed.done or self.end is None else self.end["to"]
 
     def add_buy(self, operations, deed):
         if deed.key in self.number_of:
@@ -336,6 +340,25 @@ class Judge:
             operations[item].append(Op(CHANGE, deed.call, NEVER, f"{deed}: {change:+}, unknown",
                                        change))
 
+    def add_guest(self, operations, deed):
+        """An item that comes or goes: it is there with all of its stock, or with none. Whether it was
+        there already is an answer, too. The end does not tell of those of which nobody heard."""
+        item, comes = deed.args["item"], deed.op == "add"
+        if deed.denied:
+            stock = self.guest_stock(item) if comes else 0
+            operations[item].append(Op(READ, deed.call, deed.ret,
+                                       f"{deed}: {deed.denied[0]['answer']['type']}", stock=stock))
+        elif deed.done or deed.unknown:
+            stock, version = self.guest_stock(item), deed.answer["version"] \
+                if deed.done and comes else None
+            operations[item].append(
+                Op(CHANGE, deed.call, deed.ret, f"{deed}: item {item} "
+                   f"{'comes' if comes else 'goes'}, version {version}",
+                   stock if comes else -stock, stock if comes else 0, version))
+
+    def guest_stock(self, item):
+        return next(deed.args["stock"] for deed in self.all_of("add") if deed.args["item"] == item)
+
     # ---- Versions of all items -------------------------------------------------------------
 
     def judge_versions(self):
@@ -357,7 +380,7 @@ class Judge:
         if deed.op == "buy":
             order = self.order_of(deed)
             return {line[4] for line in order["lines"]} if order else set()
-        if deed.op == "restock" and deed.done:
+        if deed.op in ("restock", "add") and deed.done:
             return {deed.answer["version"]}
         if deed.op == "restock" and deed.unknown and deed.key in self.movement_of:
             return {self.movement_of[deed.key][0]}
@@ -403,7 +426,7 @@ class Judge:
                 self.judge_order(deed.answer["order"])
             elif deed.op == "cancel":
                 self.judge_cancelled(deed)
-            else:
+            elif deed.op == "restock":
                 self.judge_movement(deed)
         self.judge_states()
 

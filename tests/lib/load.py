@@ -23,7 +23,8 @@ from shop import HttpBuyer, bus_endpoint, http_port
 CALL_SECONDS = 2.0
 RETRY_SECONDS = 0.02  # a dead process refuses at once: no busy loop around it
 GIVE_UP, REPEAT = 0.05, 0.03
-QUIET = 16
+QUIET, GUESTS = 16, 24
+GUESTS_TOPIC, GUESTS_STOCK = "guests", 5
 # What a broker answers by itself, without a body.
 BROKERS_WORDS = {1: "no-service", 2: "queue-full", 3: "expired", 4: "worker-lost", 9: "timeout",
                  10: "draining", 100: "unknown-outcome"}
@@ -31,6 +32,12 @@ BROKERS_WORDS = {1: "no-service", 2: "queue-full", 3: "expired", 4: "worker-lost
 FROM_MEMORY = re.compile(r"^pygmy *; *hit\b")
 PAGE = 500
 AT_A_TIME = 64  # questions under way when the end is asked for
+
+
+def guest(args):
+    """An item that is put on sale."""
+    return {"id": args["item"], "title": f"Guest {args['item']}", "topic": GUESTS_TOPIC,
+            "price_cents": 100, "stock": args["stock"]}
 
 
 class HttpWay:
@@ -80,6 +87,19 @@ class HttpWay:
             return False, told
         return True, {"stock": told[0]["stock"], "version": told[0]["version"],
                       "replayed": self.replayed(told[1])}
+
+    def add(self, key, args, _):
+        ok, told = self.ask("POST", "/items", guest(args),
+                            {"Idempotency-Key": key, **self.token})
+        if not ok:
+            return False, told
+        return True, {"stock": told[0]["stock"], "version": told[0]["version"],
+                      "replayed": self.replayed(told[1])}
+
+    def remove(self, key, args, _):
+        ok, told = self.ask("DELETE", f"/items/{args['item']}", None,
+                            {"Idempotency-Key": key, **self.token})
+        return ok, {"replayed": self.replayed(told[1])} if ok else told
 
     def lookup(self, _, args, __):
         ok, told = self.ask("GET", f"/lookup/{args['item']}")
@@ -138,6 +158,16 @@ class BusWay:
                             change=args["change"], reason=key, secret=self.secret)
         return ok, self.item(told, replayed=told["replayed"]) if ok else told
 
+    def add(self, key, args, stamp):
+        ok, told = self.ask("catalog.leader", op="item_add", key=key, stamp=stamp,
+                            secret=self.secret, **guest(args))
+        return ok, self.item(told, replayed=told["replayed"]) if ok else told
+
+    def remove(self, key, args, stamp):
+        ok, told = self.ask("catalog.leader", op="item_remove", key=key, stamp=stamp,
+                            secret=self.secret, id=args["item"])
+        return ok, {"replayed": told["replayed"], "log_time": told["log_time"]} if ok else told
+
     def lookup(self, _, args, __):
         ok, told = self.ask("catalog", op="lookup", id=args["item"])
         return ok, self.item(told) if ok else told
@@ -164,14 +194,15 @@ class Customer(threading.Thread):
 
     @patience_s: each write is tried for so long, also after the stop. None: what is unknown is
     given up now and then, and at the stop.
-    @quiet: items that one operation of QUIET is about"""
+    @quiet: items that one operation of QUIET is about
+    @guests: items that one operation of GUESTS adds or removes, and no other is about"""
 
-    def __init__(self, name, make_way, recorder, items, seed, patience_s=None, quiet=()):
+    def __init__(self, name, make_way, recorder, items, seed, patience_s=None, quiet=(), guests=()):
         super().__init__(name=name)
         self.make_way, self.recorder, self.items = make_way, recorder, items
         self.rng = random.Random(f"{seed}-{name}")
         self.patience_s = patience_s
-        self.quiet = list(quiet)
+        self.quiet, self.guests = list(quiet), list(guests)
         self.ends = Counter()  # of writes: "acknowledged", "denied", "given up"
         self.stopping = threading.Event()
         self.own = []  # numbers of orders that may be cancelled
@@ -195,6 +226,11 @@ class Customer(threading.Thread):
         rng, hot = self.rng, self.items[0]
         key = f"{self.name}-{self.turns}"
         item = hot if rng.random() < 0.4 else rng.choice(self.items[1:])
+        if self.guests and rng.random() < 1 / GUESTS:
+            guest_id = rng.choice(self.guests)
+            if rng.random() < 0.5:
+                return "remove", key, {"item": guest_id}
+            return "add", key, {"item": guest_id, "stock": GUESTS_STOCK}
         if self.quiet and rng.random() < 1 / QUIET:
             item = rng.choice(self.quiet)
         what = rng.random()

@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """Somebody who does nothing but look items up, at every bridge, thousands of times a second.
 
-    with Readers(path, seed, {item: weight}, [(name, (address, port))]) as readers:
+    with Readers(path, seed, {item: weight}, [(name, (address, port))], guests) as readers:
         ...
     readers.hand_over(recorder)     all that was read, for the history
 
-It is a process of its own, so that it costs those beside it nothing but processor time, and writes
+Guests are items that come and go, all of one topic and one stock (load.py): these are looked up, and
+listed by their topic, by one request of GUESTS_SHARE. It is a process of its own, so that it costs those beside it nothing but processor time, and writes
 what it reads to the file at @path. Every TICK_S it asks each bridge LANES times, over connections
 that are kept. A bridge that is silent is asked again each PROBE_S by one more connection, up to
 CROWD of them: so, when it goes on after a pause, requests wait for it that came at any time of the
@@ -28,9 +29,11 @@ import sys
 sys.dont_write_bytecode = True
 
 from history import UNKNOWN_TYPES, now, refusal_essentials  # noqa: E402
+from load import GUESTS_STOCK, GUESTS_TOPIC  # noqa: E402
 
 TICK_S, LANES = 0.006, 4
 PROBE_S, CROWD = 0.05, 64
+GUESTS_SHARE = 8
 REST_S = 0.05  # for a bridge that could not be reached
 ANSWER_S_MAX = 5.0
 ROWS = 500  # in one line of the file
@@ -45,12 +48,12 @@ FROM_MEMORY = re.compile(rb"\r\ncache-status: *pygmy *; *hit\b", re.IGNORECASE)
 class Readers:
     """The process, for as long as the block lasts."""
 
-    def __init__(self, path, seed, weights, bridges):
+    def __init__(self, path, seed, weights, bridges, guests=()):
         self.path = path
         self.arguments = [sys.executable, os.path.abspath(__file__),
                           json.dumps({"seed": seed, "weights": list(weights.items()),
-                                      "bridges": bridges})]
-        self.reads = self.remembered = 0
+                                      "bridges": bridges, "guests": list(guests)})]
+        self.reads = self.remembered = 0  # answers, and those of them that came from memory
 
     def __enter__(self):
         with open(self.path, "w", encoding="utf-8") as file:
@@ -70,8 +73,8 @@ class Readers:
                 row = json.loads(line)
                 if row.get("record") == "reads":
                     recorder.many_reads(row["process"], row["rows"])
-                    self.reads += len(row["rows"])
-                    self.remembered += sum(memory for *_, memory in row["rows"])
+                    self.reads += row["answers"]
+                    self.remembered += row["from_memory"]
                 else:
                     recorder.ended(row)
         os.unlink(self.path)
@@ -124,13 +127,16 @@ class Bridge:
 
     def __init__(self, name, place, items):
         self.name, self.place = name, tuple(place)
-        self.requests = {item: b"GET /lookup/%d HTTP/1.1\r\nHost: localhost\r\n\r\n" % item
-                         for item in items}
+        paths = {item: f"/search/{item}?limit=500" if item == GUESTS_TOPIC else f"/lookup/{item}"
+                 for item in items}
+        self.requests = {item: f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+                         for item, path in paths.items()}
         self.idle = []
         self.busy = set()  # being made, or waiting
         self.latest = 0  # when it was asked, or a connection was begun, last
         self.rests_until = 0
         self.rows = []
+        self.answers = self.from_memory = 0
         self.calls = 0
 
     def rest(self):
@@ -140,18 +146,22 @@ class Bridge:
 class Reading:
     """All of them."""
 
-    def __init__(self, seed, weights, bridges):
+    def __init__(self, seed, weights, bridges, guests):
         self.rng = random.Random(f"{seed}-readers")
-        self.items = [item for item, _ in weights]
-        self.weights = [weight for _, weight in weights]
+        weights, self.guests = dict(weights), guests
+        if guests:
+            share = sum(weights.values()) / (GUESTS_SHARE - 1) / 2
+            weights.update(dict.fromkeys(guests, share / len(guests)))
+            weights[GUESTS_TOPIC] = share
+        self.weights = weights
         self.choices = []
-        self.bridges = [Bridge(name, place, self.items) for name, place in bridges]
+        self.bridges = [Bridge(name, place, weights) for name, place in bridges]
         self.poll = select.epoll()
         self.connections = {}
 
     def choose(self):
         if not self.choices:
-            self.choices = self.rng.choices(self.items, self.weights, k=1000)
+            self.choices = self.rng.choices(*zip(*self.weights.items()), k=1000)
         return self.choices.pop()
 
     def run(self, stop):
@@ -230,23 +240,34 @@ class Reading:
 
     def take(self, connection, status, head, body):
         """A whole answer."""
-        bridge, item, since = connection.bridge, connection.item, connection.since
-        if status == 200:
-            until, told = now(), json.loads(body)
-            if told["id"] != item:
-                raise RuntimeError(f"{bridge.name} was asked for item {item}: {told}")
-            bridge.rows.append([item, since, until, told["stock"], told["version"],
-                                FROM_MEMORY.search(head) is not None])
-            if len(bridge.rows) == ROWS:
+        bridge, until, told = connection.bridge, now(), json.loads(body)
+        if status == 200 or status == 404 and connection.item in self.guests:
+            times, memory = (connection.since, until), FROM_MEMORY.search(head) is not None
+            bridge.rows += [[item, *times, stock, version, memory]
+                            for item, stock, version in self.shown(connection.item, status, told)]
+            bridge.answers += 1
+            bridge.from_memory += memory
+            if len(bridge.rows) >= ROWS:
                 self.write_rows(bridge)
         else:
-            self.fail(connection, refusal_essentials(json.loads(body)))
+            self.fail(connection, refusal_essentials(told))
         bridge.busy.discard(connection)
         connection.item = None
         if CLOSES.search(head):
             self.close(connection)
         else:
             bridge.idle.append(connection)
+
+    def shown(self, item, status, told):
+        """What an answer says of items: (item, stock, version)."""
+        if item == GUESTS_TOPIC:
+            there = {row["id"] for row in told["items"]}
+            assert there <= set(self.guests) and told["next"] is None, told
+            return [(guest, GUESTS_STOCK if guest in there else 0, None) for guest in self.guests]
+        if status == 404:
+            return [(item, 0, None)]
+        assert told["id"] == item, (item, told)
+        return [(item, told["stock"], told["version"])]
 
     def lose(self, connection):
         """There will be no answer."""
@@ -277,8 +298,9 @@ class Reading:
 
     @staticmethod
     def write_rows(bridge):
-        write({"record": "reads", "process": f"reader-{bridge.name}", "rows": bridge.rows})
-        bridge.rows = []
+        write({"record": "reads", "process": f"reader-{bridge.name}", "rows": bridge.rows,
+               "answers": bridge.answers, "from_memory": bridge.from_memory})
+        bridge.rows, bridge.answers, bridge.from_memory = [], 0, 0
 
 
 def write(row):

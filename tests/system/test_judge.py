@@ -282,6 +282,56 @@ def test_each_law_is_held(spoil, expected):
     assert broken_laws(run, end, floor=0.7) & expected
 
 
+GUEST = {"item": 2, "stock": 5}
+
+
+def a_guest():
+    """An item that comes, is shown by a look-up and by a list, goes, and is not there; and those are
+    told so who come in vain."""
+    story = Story()
+    story.run.items[2] = (0, 0)
+    story.rows = [[2, 1, 2, 0, None, True], [2, 3, 4, 0, None, True], [2, 5, 6, 5, 12, True],
+                  [2, 7, 8, 5, None, True], [2, 15, 16, 0, None, True]]
+    story.run.reads.append(("bridge-1", story.rows))
+    story.tell(3, 5, "add", "a", GUEST, "ok", {"stock": 5, "version": 12, "replayed": False})
+    story.tell(8, 9, "add", "b", GUEST, "refused", {"type": "exists"})
+    story.tell(10, 12, "remove", "c", {"item": 2}, "ok", {"replayed": False})
+    story.tell(13, 14, "remove", "d", {"item": 2}, "refused", {"type": "not-found"})
+    story.tell(17, 18, "add", "e", GUEST)
+    return story
+
+
+def test_a_guest_comes_and_goes():
+    """As it should; whether the last one has come nobody knows, and both is fine."""
+    assert broken_laws(a_guest().run, None) == set()
+    for stock, version in ((0, None), (5, 20), (5, None)):
+        story = a_guest()
+        story.rows.append([2, 19, 20, stock, version, True])
+        assert broken_laws(story.run, None) == set()
+
+
+@pytest.mark.parametrize("row", [
+    [2, 6, 7, 0, None, True],  # a cache remembers that there is none
+    [2, 13, 14, 5, 12, True],  # or the item, when it has gone
+    [2, 13, 14, 5, None, True],  # or the list that had it
+    [2, 1, 2, 5, None, False],  # nobody had come yet
+    [2, 19, 20, 5, 12, True],  # the last one is not the first
+    [2, 6, 7, 3, 12, True],
+])
+def test_what_is_remembered_of_a_guest_is_judged(row):
+    story = a_guest()
+    story.rows.append(row)
+    assert broken_laws(story.run, None) & {"linearizability", "versions"}
+
+
+def test_a_guest_that_was_refused_in_vain_is_judged():
+    """It was told that there is one already, or that there is none, when that was never so."""
+    for key, answer in (("a", "exists"), ("c", "not-found")):
+        story = a_guest()
+        find(story.run, key).update(outcome="refused", answer={"type": answer})
+        assert "linearizability" in broken_laws(story.run, None)
+
+
 def two_items(versions):
     """A buy of two items and, after it, one of the second alone; with these versions."""
     story = Story()
