@@ -341,8 +341,8 @@ class Judge:
                                        change))
 
     def add_guest(self, operations, deed):
-        """An item that comes or goes: it is there with all of its stock, or with none. Whether it was
-        there already is an answer, too. The end does not tell of those of which nobody heard."""
+        """An item that comes or goes: it is there with all of its stock, or with none. Whether it
+        was there already is an answer, too. The end does not tell of those of which nobody heard."""
         item, comes = deed.args["item"], deed.op == "add"
         if deed.denied:
             stock = self.guest_stock(item) if comes else 0

@@ -5,13 +5,14 @@
         ...
     readers.hand_over(recorder)     all that was read, for the history
 
-Guests are items that come and go, all of one topic and one stock (load.py): these are looked up, and
-listed by their topic, by one request of GUESTS_SHARE. It is a process of its own, so that it costs those beside it nothing but processor time, and writes
-what it reads to the file at @path. Every TICK_S it asks each bridge LANES times, over connections
-that are kept. A bridge that is silent is asked again each PROBE_S by one more connection, up to
-CROWD of them: so, when it goes on after a pause, requests wait for it that came at any time of the
-pause. Those are what a cache must not answer by a lease that ended meanwhile; an answer to what was
-asked before the pause may well be old.
+It is a process of its own, so that it costs those beside it nothing but processor time, and writes
+what it reads to the file at @path. Guests are items that come and go, all of one topic and one stock
+(load.py): one request of GUESTS_SHARE looks one of them up, or lists them.
+
+Every TICK_S it asks each bridge LANES times, over connections that are kept. A bridge that is silent
+is asked again each PROBE_S by one more connection, up to CROWD of them: so, when it goes on after a
+pause, requests wait for it that came at any time of the pause. Those are what a cache must not answer
+by a lease that ended meanwhile; an answer to what was asked before the pause may well be old.
 
 SPDX-License-Identifier: Apache-2.0
 """

@@ -286,8 +286,8 @@ GUEST = {"item": 2, "stock": 5}
 
 
 def a_guest():
-    """An item that comes, is shown by a look-up and by a list, goes, and is not there; and those are
-    told so who come in vain."""
+    """An item that comes, is shown by a look-up and by a list, goes, and is not there; and those
+    are told so who come in vain."""
     story = Story()
     story.run.items[2] = (0, 0)
     story.rows = [[2, 1, 2, 0, None, True], [2, 3, 4, 0, None, True], [2, 5, 6, 5, 12, True],
