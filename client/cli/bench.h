@@ -5,6 +5,8 @@
  * rate, and latency counts from when each was due, so that the ones that had to
  * wait behind a slow answer are measured with their wait.
  *
+ * With a cache, what is in this process' memory is read there, without a call.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_CLI_BENCH_H
 #define PYGMY_CLI_BENCH_H
@@ -31,6 +33,7 @@ struct bench_plan {
     size_t item_count;
     double zipf; /* exponent of the choice among them; 0: evenly */
     uint64_t seed;
+    bool cached; /* the store was opened with a cache */
     bool progress;
 };
 
@@ -41,6 +44,7 @@ struct bench_result {
     json_t *refused;                            /* by type: the store's own refusals */
     json_t *errors;                             /* by type: no answer, unknown outcome */
     uint64_t error_count;
+    uint64_t from_memory; /* lookups that a cache answered */
 };
 
 /* Run a plan on cli->loop and cli->store, which is closed in the end. Returns 0 or an exit status;

@@ -170,7 +170,9 @@ static int cli_open_on(struct cli *self, zloop_t *loop)
     char *error = NULL;
     int code = pygmy_open(&(struct pygmy_options){.loop = loop,
                                                   .config = cli_option(self, "config"),
-                                                  .timeout_ms = self->timeout_ms},
+                                                  .timeout_ms = self->timeout_ms,
+                                                  .cache_entries = self->cache_entries,
+                                                  .cache_bytes = self->cache_bytes},
                           &self->store, &error);
     if (code == OK)
         return EXIT_DONE;

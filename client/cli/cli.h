@@ -38,6 +38,8 @@ struct cli {
     bool out_is_tty; /* standard output */
     bool err_is_tty; /* standard error */
     int64_t timeout_ms;
+    size_t cache_entries; /* of the store when it is opened; 0: no cache */
+    size_t cache_bytes;
     bool unknown;              /* the last call that failed may have taken effect */
     struct pygmy *store;       /* NULL until cli_open() */
     zloop_t *loop;             /* of cli_open_loop(), else NULL */

@@ -21,6 +21,8 @@
 #define WARM_UP_MS      1000
 #define WRITE_PERCENT   10
 #define US_PER_MS       1000.0
+/* Of the cache: all of a large catalog fits. */
+#define CACHED_BYTES ((size_t)1 << 30)
 
 static const char *const bench_operation_names[BENCH_OPERATIONS] = {"lookup", "buy"};
 
@@ -80,6 +82,9 @@ static int bench_option_kind(const struct cli *cli, struct bench_plan *plan)
         plan->write_share = (double)percent / 100;
     else
         status = cli_usage(cli, "\"%s\" is none of lookup, buy, mix", plan->name);
+    plan->cached = cli_flag(cli, "cached");
+    if (status == EXIT_DONE && plan->cached && plan->write_share == 1)
+        status = cli_usage(cli, "--cached is for lookups");
     return status;
 }
 
@@ -223,6 +228,8 @@ static void bench_print_json(const struct cli *cli, const struct bench_plan *pla
                   plan->rate > 0 ? json_null() : json_integer(plan->in_flight), "items",
                   (json_int_t)plan->item_count, "zipf", plan->zipf, "seconds", result->seconds,
                   "operations", operations, "refused", result->refused, "errors", result->errors);
+    if (plan->cached)
+        json_object_set_new(all, "from_memory", json_integer((json_int_t)result->from_memory));
     cli_print_json(cli, all);
     json_decref(all);
 }
@@ -283,6 +290,8 @@ static void bench_print(const struct cli *cli, const struct bench_plan *plan,
                plan->in_flight, plan->item_count, result->seconds);
     bench_print_table(cli, result);
     if (!cli->plain) {
+        if (plan->cached)
+            printf("from memory  %" PRIu64 "\n", result->from_memory);
         bench_print_types("refused", result->refused);
         bench_print_types("error", result->errors);
     }
@@ -314,6 +323,10 @@ static int bench_verb_run(struct cli *cli)
                               .progress = !cli->quiet && cli->err_is_tty};
     int64_t *ids = NULL;
     int status = bench_options(cli, &plan);
+    if (plan.cached) {
+        cli->cache_entries = BENCH_ITEMS_MAX;
+        cli->cache_bytes = CACHED_BYTES;
+    }
     if (status == EXIT_DONE)
         status = cli_open_loop(cli);
     if (status == EXIT_DONE && plan.item_count == 0)
@@ -333,6 +346,7 @@ static const struct args_option bench_options_table[] = {
     {"warm-up", "TIME", "before it, not measured (1)"},
     {"ids", "FIRST-LAST", "the items to ask for; else all of the catalog"},
     {"zipf", "S", "popularity falls with rank to the power S; 0: all alike (0)"},
+    {"cached", NULL, "keep what was looked up in memory, under a lease, and read it there"},
     {"writes", "PERCENT", "mix: share of buys (10)"},
     {"seed", "N", "of the choice of items (1)"},
     {0},
@@ -343,13 +357,15 @@ const struct verb verb_bench = {
     .operands = "lookup|buy|mix",
     .summary = "measure lookups and buys under load",
     .examples = "  pygmy bench lookup --in-flight 64\n"
+                "  pygmy bench lookup --cached --zipf 0.99\n"
                 "  pygmy bench buy --seconds 30 --json\n"
                 "  pygmy bench mix --writes 5 --rate 2000 --zipf 0.99\n",
     .notes = "buy and mix make real orders of one piece each, and take them from stock.\n"
              "Latencies are of what the store answered, its refusals (such as out-of-stock)\n"
              "included; requests without an answer are counted by type. In the open loop the\n"
              "latency counts from when a request was due, so waiting behind a slow one counts.\n"
-             "Popularity: the lowest id is the most popular.\n",
+             "Popularity: the lowest id is the most popular.\n"
+             "With --cached this process holds a lease, for which it needs the cluster's secret.\n",
     .options = bench_options_table,
     .operand_min = 1,
     .operand_max = 1,

@@ -482,6 +482,24 @@ def add_bench_items(cluster):
     return result.code == DONE
 
 
+def test_bench_reads_from_memory(shared_cluster):
+    """With a cache nearly all lookups are answered in the process, and by another one's sales the
+    cache lets go: what is counted stays right."""
+    if not add_bench_items(shared_cluster):
+        pytest.fail("the items of the benchmark could not be added")
+    result = shared_cluster.pygmy("bench", "lookup", "--cached", "--ids", "31000-31009",
+                                  "--seconds", "1", "--warm-up", "500ms", "--json")
+    assert result.code == DONE, result
+    told = result.json
+    assert told["errors"] == {} and told["refused"] == {}
+    count = told["operations"]["lookup"]["count"]
+    assert told["from_memory"] > 0.9 * count, told
+    result = shared_cluster.pygmy("bench", "mix", "--cached", "--writes", 10, "--ids",
+                                  "31000-31009", "--count", 300, "--json")
+    assert result.code == DONE and result.json["errors"] == {}, result
+    assert shared_cluster.pygmy("bench", "buy", "--cached").code == USAGE
+
+
 def test_bench_counts_refusals_and_needs_no_secret(make_cluster):
     """Five copies: five are sold, the rest refused; and no operator's right is needed."""
     store = make_cluster()

@@ -1,6 +1,7 @@
 /* libpygmy's cache: what is served from memory, what is asked for, and by whom it is kept up.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include "client/store/cached_fills.h"
 #include "client/store/pygmy.h"
 #include "tests/lib/scripted_broker.h"
 #include "tests/unit/caching_rig.h"
@@ -239,6 +240,39 @@ static void test_who_joined_asks_anew(void **state)
     assert_int_equal(rig_version(&patient), 31);
     pygmy_reply_close(&patient);
     pygmy_reply_close(&hasty);
+}
+
+static int64_t fixed_clock(void *arg)
+{
+    (void)arg;
+    return 1;
+}
+
+/* As many as may wait do; one more is read for itself. */
+static void test_waiters_are_bounded(void **state)
+{
+    struct rig *self = *state;
+    struct leased_cache *cache = leased_cache_new(
+        &(struct leased_cache_options){.entries_max = 1, .bytes_max = 1000, .now_ms = fixed_clock});
+    struct cached_fills *fills = cached_fills_new(self->store, cache);
+    struct cached_waiter *waiters = calloc(CACHE_WAITERS_MAX + 1, sizeof *waiters);
+    const struct cached_read read = {.key = "item:1", .id = 1, .left_ms = 30000};
+    struct leased_ask ask;
+    assert_true(leased_cache_ask(cache, 1, &ask));
+    leased_cache_opened(cache, ask.ask, 9, 1, 1);
+    assert_true(leased_cache_ask(cache, 1, &ask));
+    leased_cache_synced(cache, ask.ask, ask.epoch, &(struct leased_message){.term = 1}, LEASE_MS,
+                        1);
+    for (size_t i = 0; i < CACHE_WAITERS_MAX; i++)
+        assert_int_equal(cached_fills_miss(fills, &read, &waiters[i]),
+                         i == 0 ? LEASED_FILL : LEASED_JOIN);
+    assert_int_equal(cached_fills_miss(fills, &read, &waiters[CACHE_WAITERS_MAX]), LEASED_PASS);
+    cached_waiter_leave(&waiters[5]);
+    assert_int_equal(cached_fills_miss(fills, &read, &waiters[CACHE_WAITERS_MAX]), LEASED_JOIN);
+    pygmy_close(&self->store);
+    cached_fills_destroy(&fills);
+    leased_cache_destroy(&cache);
+    free(waiters);
 }
 
 /* A handle is closed with all of this under way. */
@@ -561,6 +595,7 @@ int main(void)
         TEST(test_a_fill_that_is_refused_refuses_all),
         TEST(test_who_joins_keeps_its_own_deadline),
         TEST(test_who_joined_asks_anew),
+        TEST(test_waiters_are_bounded),
         TEST(test_it_is_closed_with_reads_under_way),
         TEST(test_an_invalidated_item_is_let_go),
         TEST(test_an_answer_that_comes_with_its_invalidation_is_not_kept),
