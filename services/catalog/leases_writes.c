@@ -165,12 +165,10 @@ bool leases_begin_ordered(struct leases *self)
     return true;
 }
 
-void leases_expire_ordered(struct leases *self, int64_t now_ms)
+static void leases_expire_some(struct leases *self, int64_t now_ms)
 {
     struct leases_write *write;
 
-    if (now_ms < self->ordered_ms)
-        return;
     self->ordered_ms = INT64_MAX;
     for (write = zlistx_first(self->ordered); write != NULL; write = zlistx_next(self->ordered)) {
         if (write->deadline_ms <= now_ms) {
@@ -180,6 +178,12 @@ void leases_expire_ordered(struct leases *self, int64_t now_ms)
             self->ordered_ms = write->deadline_ms;
         }
     }
+}
+
+void leases_expire_ordered(struct leases *self, int64_t now_ms)
+{
+    if (now_ms >= self->ordered_ms)
+        leases_expire_some(self, now_ms);
     leases_due(self, self->ordered_ms);
 }
 
@@ -187,6 +191,7 @@ void leases_drop_ordered(struct leases *self, int code)
 {
     while (zlistx_size(self->ordered) > 0)
         write_tell(zlistx_detach(self->ordered, NULL), code, NULL, 0);
+    self->ordered_ms = INT64_MAX;
 }
 
 static int leases_queue(struct leases *self, struct leases_write *write)

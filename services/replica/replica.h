@@ -162,7 +162,9 @@ void replica_close(struct replica **self_p);
 
 /* Submit a command; it is copied. Nothing is written before replica_flush(), so that everything
  * that arrived in one turn of the loop is one append, one message to each member and one fsync;
- * @done is never called from inside replica_submit(), and must not close the replica.
+ * @done is never called from inside replica_submit(), and must not close the replica. It is appended
+ * in the term in which this replica leads now, or never: what still waits when that ends is called
+ * back with ERR_NOT_LEADER, also when this replica leads again by then.
  *
  * Returns 0, or a definite refusal with no effect: ERR_NOT_LEADER, ERR_BUSY (SUBMIT_COUNT_MAX or
  * SUBMIT_BYTES_MAX are waiting), ERR_TOO_LARGE (ENTRY_BYTES_MAX), ERR_DISK_LOW. */

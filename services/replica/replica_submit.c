@@ -152,6 +152,8 @@ static size_t replica_gather(struct replica *self)
 /* The first @count of those waiting are in the log, from @first on. */
 static void replica_appended(struct replica *self, replica_index first, size_t count)
 {
+    /* Nothing outlives the leadership in which it was submitted: replica_lose_lead() comes first. */
+    assert(consensus_term_of(self->consensus, first) == self->lead_term);
     for (size_t i = 0; i < count; i++) {
         struct submission *submission = submission_pop(&self->waiting);
         submission->index = first + i;
