@@ -309,6 +309,8 @@
 #define HTTP_TICK_MS 250
 /* Rounds in which libmicrohttpd may ask to be run again at once before others get their turn. */
 #define HTTP_RUNS_MAX 16
+/* And so long: nothing on the bus waits longer, and messages of the leases' feed can. */
+#define HTTP_TURN_US 2000
 /* On SIGTERM: /readyz says 503 for so long before the listener closes, and answers under way get so
  * long. */
 #define HTTP_DRAIN_GRACE_MS 250
@@ -663,6 +665,10 @@
 #define CACHE_FEED_TURN_MAX  64
 /* From one connection to a feed to the next, when one ends at once. */
 #define CACHE_FEED_PAUSE_MS 100
+/* Asks of a cache whose answers may yet come. It asks LEASE_ASKS_MAX times in LEASE_ANSWER_MS at most,
+ * and begins a SYNC in LEASE_REPEAT_MS; the leader answers within LEASE_ROUND_WAIT_MS, and who waited
+ * for less would have no lease when all are slow. */
+#define CACHE_ASKS_MAX 64
 /* Spellings of topics whose keys are known: many times TOPICS_MAX. Above it all are forgotten. */
 #define CACHE_SPELLINGS_MAX 10000
 /* Rows of pages, and lookups, that wait for fills; some 64 bytes each. What comes above it is read

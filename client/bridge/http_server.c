@@ -51,8 +51,9 @@ struct http_server {
     int run_timer;            /* a run that is due; -1: none */
     bool running;             /* within MHD_run */
     bool draining;
-    bool stopping; /* nothing is handed over any more */
-    size_t busy;   /* calls with a connection */
+    bool stopping;  /* nothing is handed over any more */
+    size_t busy;    /* calls with a connection */
+    uint64_t ended; /* calls that had one, so far */
     struct metric *connections_now;
     struct metric *in_flight;
     struct metric *cut_off;
@@ -207,6 +208,7 @@ static struct connection *server_connection(struct MHD_Connection *mhd)
 static void server_end_call(struct http_server *self, struct http_call *call)
 {
     self->busy--;
+    self->ended++;
     call->connection->call = NULL;
     /* Until the next request is there, it may be idle and then send its headers. */
     call->connection->deadline_ms = clock_ms() + HTTP_IDLE_MS + self->head_ms;
@@ -451,19 +453,27 @@ static void server_on_connection(void *arg, struct MHD_Connection *mhd, void **c
 
 /* ---- The loop ----------------------------------------------------------------------------- */
 
+/* Run for as long as there is something to do, within bounds. What came while the last run answered
+ * is taken at once: a turn of the loop asks the kernel about every socket of the bus, which takes
+ * longer than an answer from memory. */
 static void server_run(struct http_server *self)
 {
-    MHD_UNSIGNED_LONG_LONG timeout_ms = 0;
+    const int64_t begun_us = clock_us();
+    MHD_UNSIGNED_LONG_LONG timeout_ms;
+    uint64_t ended;
+    bool due; /* there is work left, which no event announces */
     int runs = 0;
 
     assert(!self->running);
     self->running = true;
-    do
+    do {
+        ended = self->ended;
         MHD_run(self->daemon);
-    while (MHD_get_timeout(self->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0 &&
-           ++runs < HTTP_RUNS_MAX);
+        due = MHD_get_timeout(self->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0;
+    } while ((due || self->ended != ended) && ++runs < HTTP_RUNS_MAX &&
+             clock_us() - begun_us < HTTP_TURN_US);
     self->running = false;
-    if (runs == HTTP_RUNS_MAX)
+    if (due)
         server_run_soon(self, 1);
 }
 
