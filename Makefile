@@ -209,7 +209,7 @@ FUZZ_SOURCES := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 BENCH_SOURCES := $(sort $(wildcard tests/bench/bench_*.c))
 BENCH_OBJECTS := $(patsubst %.c,$(O)/obj/%.o,$(filter-out $(BENCH_SOURCES),$(sort $(wildcard tests/bench/*.c))))
 BENCHES       := $(BENCH_SOURCES:tests/bench/%.c=$(O)/bench/%)
-BENCH_SCRIPTS := tests/bench/bench_buys
+BENCH_SCRIPTS := tests/bench/bench_buys tests/bench/bench_cached_http
 LIB_SOURCES  := $(filter-out $(NOT_WITH_$(SAN)),$(sort $(wildcard tests/lib/*.c)))
 LIB_OBJECTS  := $(LIB_SOURCES:%.c=$(O)/obj/%.o)
 UNIT_TESTS   := $(UNIT_SOURCES:tests/unit/%.c=$(O)/tests/%)
