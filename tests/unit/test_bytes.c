@@ -99,6 +99,25 @@ static void test_a_writer_grows(void **state)
     bytes_writer_close(&writer);
 }
 
+/* Room that was made is not made again, and nothing in it counts as written. */
+static void test_room_is_made_once(void **state)
+{
+    struct bytes_writer writer = {0};
+    (void)state;
+
+    bytes_reserve(&writer, 1000);
+    assert_int_equal(writer.size, 0);
+    const uint8_t *place = writer.data;
+    size_t capacity = writer.capacity;
+    for (int i = 0; i < 1000; i++)
+        bytes_put_u8(&writer, 1);
+    bytes_reserve(&writer, 0);
+    assert_ptr_equal(writer.data, place);
+    assert_int_equal(writer.capacity, capacity);
+    assert_int_equal(writer.size, 1000);
+    bytes_writer_close(&writer);
+}
+
 /* A read past the end gives zero and fails the reader for good, at whatever byte the end is. */
 static void test_a_read_past_the_end_fails_for_good(void **state)
 {
@@ -173,6 +192,7 @@ int main(void)
         cmocka_unit_test(test_bytes_stand_in_the_stated_order),
         cmocka_unit_test(test_what_was_written_is_read_back),
         cmocka_unit_test(test_a_writer_grows),
+        cmocka_unit_test(test_room_is_made_once),
         cmocka_unit_test(test_a_read_past_the_end_fails_for_good),
         cmocka_unit_test(test_a_blob_is_bounded),
         cmocka_unit_test(test_a_string_with_a_nul_is_refused),

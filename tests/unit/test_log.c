@@ -120,6 +120,23 @@ static void test_levels_are_known_by_name(void **state)
     assert_int_equal(log_level_parse(""), -1);
 }
 
+/* A log that begins when standard error is a file writes to it as to anything else; numbers are
+ * whole up to the last. */
+static void test_a_file_is_written_to(void **state)
+{
+    struct capture capture;
+    (void)state;
+
+    capture_begin(&capture);
+    struct log *log = log_new("x", "y", LOG_LEVEL_INFO);
+    log_write(log, LOG_LEVEL_INFO, "m", LOG_INT("least", INT64_MIN), LOG_INT("most", INT64_MAX),
+              LOG_INT("none", 0));
+    assert_string_equal(capture_end(&capture), "level=info comp=x node=y msg=m "
+                                               "least=-9223372036854775808 "
+                                               "most=9223372036854775807 none=0\n");
+    log_destroy(&log);
+}
+
 /* A pipe that nobody reads loses lines and holds up nobody. */
 static void test_a_full_pipe_loses_lines_and_does_not_block(void **state)
 {
@@ -150,6 +167,7 @@ int main(void)
         cmocka_unit_test(test_a_long_value_is_cut),
         cmocka_unit_test(test_the_level_decides_what_is_written),
         cmocka_unit_test(test_levels_are_known_by_name),
+        cmocka_unit_test(test_a_file_is_written_to),
         cmocka_unit_test(test_a_full_pipe_loses_lines_and_does_not_block),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
