@@ -26,7 +26,7 @@ struct cached_lease {
     struct cached_feed *feed;
     struct alarm *alarm;
     int64_t wake_ms; /* what it is set to */
-    zlistx_t *sent;  /* asks under way; owns them */
+    zlistx_t *sent;  /* asks that may yet be answered; owns them */
     char *cluster;   /* that the session is one of; NULL: there was none yet */
     bool foreign;    /* what the feed said last was of another cluster */
     int64_t heard_ms;
@@ -61,7 +61,7 @@ static void lease_send(struct cached_lease *self, const struct leased_ask *ask)
     sent->handle = zlistx_add_end(self->sent, sent);
     const int code = bus_client_request_once(
         handle_bus(self->store), LEASES_SERVICE, text, strlen(text),
-        ask->type == LEASED_OPEN ? LEASE_OPEN_MS : LEASE_ANSWER_MS, lease_answered, sent);
+        ask->type == LEASED_OPEN ? LEASE_OPEN_MS : LEASE_ROUND_WAIT_MS, lease_answered, sent);
     if (code != OK) {
         zlistx_delete(self->sent, sent->handle);
         leased_cache_refused(self->cache, ask->ask, code, clock_ms());
@@ -71,16 +71,16 @@ static void lease_send(struct cached_lease *self, const struct leased_ask *ask)
 }
 
 /* The end of each turn: ask what is to be asked, and set the alarm for what comes next. While no
- * more asks may be under way, the end of one of them is what comes next. */
+ * more answers may be waited for, the end of one of them is what comes next. */
 static void lease_go_on(struct cached_lease *self)
 {
     struct leased_ask ask;
-    while (zlistx_size(self->sent) < LEASE_ASKS_MAX &&
+    while (zlistx_size(self->sent) < CACHE_ASKS_MAX &&
            leased_cache_ask(self->cache, clock_ms(), &ask))
         lease_send(self, &ask);
     self->wake_ms = self->heard_ms + LEASE_FEED_MS;
     const int64_t due_ms = leased_cache_deadline_ms(self->cache);
-    if (zlistx_size(self->sent) < LEASE_ASKS_MAX && due_ms < self->wake_ms)
+    if (zlistx_size(self->sent) < CACHE_ASKS_MAX && due_ms < self->wake_ms)
         self->wake_ms = due_ms;
     alarm_set(self->alarm, self->wake_ms);
 }

@@ -1,7 +1,7 @@
 /* What keeps a leased cache's session, lease and feed up: the outside of leased_cache.h.
  *
- * Each ask is one request of the handle's bus client, sent once, with a deadline of its own; no more
- * than LEASE_ASKS_MAX are under way. It listens to one broker's feed at a time. When that is silent
+ * Each ask is one request of the handle's bus client, sent once. An answer is taken as long as the
+ * leader may take its time with it, also when the cache has asked again meanwhile. It listens to one broker's feed at a time. When that is silent
  * for LEASE_FEED_MS, or its connection ends, all that is kept goes, and the next broker is heard.
  *
  * The process may stand still at any point, and then all that waits in its sockets is old, in any

@@ -126,7 +126,7 @@ static void open_bus(struct pygmy *self, const char *name, const char *const *en
                         .endpoint_count = endpoint_count,
                         /* Beside those of the callers, those of our own:
                                                 * for the log time, and the cache's. */
-                        .request_count_max = CALLS_MAX + 1 + LEASE_FILLS_MAX + LEASE_ASKS_MAX,
+                        .request_count_max = CALLS_MAX + 1 + LEASE_FILLS_MAX + CACHE_ASKS_MAX,
                     });
 }
 
