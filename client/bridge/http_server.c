@@ -49,6 +49,7 @@ struct http_server {
     zlistx_t *orphans;        /* struct http_call whose connection is gone */
     int tick_timer;           /* -1: none */
     int run_timer;            /* a run that is due; -1: none */
+    int64_t now_ms;           /* when the run began that is or was: each deadline is seconds away */
     bool running;             /* within MHD_run */
     bool draining;
     bool stopping;  /* nothing is handed over any more */
@@ -188,7 +189,7 @@ static enum MHD_Result call_queue(struct http_call *call)
         MHD_add_response_header(response, reply->headers[i].name, http_reply_value(reply, i));
     if (call->server->draining)
         MHD_add_response_header(response, "Connection", "close");
-    call->connection->deadline_ms = clock_ms() + HTTP_SEND_MS;
+    call->connection->deadline_ms = call->server->now_ms + HTTP_SEND_MS;
     enum MHD_Result result = MHD_queue_response(call->mhd, (unsigned)reply->status, response);
     MHD_destroy_response(response);
     http_reply_destroy(&call->reply);
@@ -211,7 +212,7 @@ static void server_end_call(struct http_server *self, struct http_call *call)
     self->ended++;
     call->connection->call = NULL;
     /* Until the next request is there, it may be idle and then send its headers. */
-    call->connection->deadline_ms = clock_ms() + HTTP_IDLE_MS + self->head_ms;
+    call->connection->deadline_ms = self->now_ms + HTTP_IDLE_MS + self->head_ms;
     if (call->state == CALL_WAITING) {
         zlistx_delete(self->waiting, call->place);
         metric_add(self->in_flight, -1);
@@ -229,7 +230,7 @@ static void *server_on_target(void *arg, const char *target, struct MHD_Connecti
 {
     struct connection *connection = server_connection(mhd);
     struct http_call *call = alloc_zero(sizeof *call);
-    int64_t deadline_ms = clock_ms() + connection->server->head_ms;
+    int64_t deadline_ms = connection->server->now_ms + connection->server->head_ms;
 
     assert(connection->call == NULL);
     call->server = arg;
@@ -346,7 +347,7 @@ static enum MHD_Result server_on_head(struct http_server *self, struct http_call
     if (call->state == CALL_ANSWERED)
         return call_queue(call);
     call->state = CALL_BODY;
-    call->connection->deadline_ms = clock_ms() + HTTP_BODY_MS;
+    call->connection->deadline_ms = self->now_ms + HTTP_BODY_MS;
     return MHD_YES;
 }
 
@@ -382,7 +383,7 @@ static enum MHD_Result server_on_whole(struct http_server *self, struct http_cal
 
     /* All have the same time, so the list is in the order of its deadlines. */
     call->state = CALL_WAITING;
-    call->deadline_ms = clock_ms() + self->answer_ms;
+    call->deadline_ms = self->now_ms + self->answer_ms;
     call->place = zlistx_add_end(self->waiting, call);
     metric_add(self->in_flight, 1);
     call->suspended = true;
@@ -436,7 +437,7 @@ static void server_on_connection(void *arg, struct MHD_Connection *mhd, void **c
         connection->server = self;
         connection->fd =
             MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-        connection->deadline_ms = clock_ms() + self->head_ms;
+        connection->deadline_ms = self->now_ms + self->head_ms;
         connection->place = zlistx_add_end(self->connections, connection);
         *context = connection;
         metric_add(self->connections_now, 1);
@@ -458,7 +459,7 @@ static void server_on_connection(void *arg, struct MHD_Connection *mhd, void **c
  * longer than an answer from memory. */
 static void server_run(struct http_server *self)
 {
-    const int64_t begun_us = clock_us();
+    int64_t begun_us = clock_us();
     MHD_UNSIGNED_LONG_LONG timeout_ms;
     uint64_t ended;
     bool due; /* there is work left, which no event announces */
@@ -468,6 +469,7 @@ static void server_run(struct http_server *self)
     self->running = true;
     do {
         ended = self->ended;
+        self->now_ms = clock_ms();
         MHD_run(self->daemon);
         due = MHD_get_timeout(self->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0;
     } while ((due || self->ended != ended) && ++runs < HTTP_RUNS_MAX &&
@@ -641,6 +643,7 @@ int http_server_new(const struct http_server_options *options, struct http_serve
     self->arg = options->arg;
     self->head_ms = options->head_ms > 0 ? options->head_ms : HTTP_HEAD_MS;
     self->answer_ms = options->answer_ms > 0 ? options->answer_ms : HTTP_ANSWER_MS;
+    self->now_ms = clock_ms();
     self->log = options->log;
     self->poll_item.fd = -1;
     self->listen_fd = -1;
