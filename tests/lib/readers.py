@@ -37,6 +37,7 @@ PROBE_S, CROWD = 0.05, 64
 GUESTS_SHARE = 8
 REST_S = 0.05  # for a bridge that could not be reached
 ANSWER_S_MAX = 5.0
+NICE = 10  # forwarders, whose slowness a group would feel, run beside it
 ROWS = 500  # in one line of the file
 NANO = 10**9
 
@@ -309,4 +310,5 @@ def write(row):
 
 
 if __name__ == "__main__":
+    os.nice(NICE)
     Reading(**json.loads(sys.argv[1])).run(sys.stdin.fileno())
