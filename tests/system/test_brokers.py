@@ -17,7 +17,7 @@ from shop import add_item, bus_endpoint
 GONE_S, BACK_S = 0.5, 0.2  # HEARTBEAT_GONE_MS, RECONNECT_WORKER_MS_MAX
 # What a busy machine adds to a pause; sanitizers make it several times slower.
 NOISE_S = 0.5 if not os.environ.get("PYGMY_SAN") else 2.0
-SERVICES = {"catalog", "catalog.leader", "order", "order.leader"}
+SERVICES = {"catalog", "catalog.leader", "catalog.leases", "order", "order.leader"}
 
 
 @pytest.fixture(name="store")

@@ -26,8 +26,8 @@ from cluster import Cluster
 
 # Of docs/protocol.md: after these nobody knows what became of a request.
 UNKNOWN = {4, 9, 100, 399}
-SERVICES = ["catalog", "catalog.leader", "order", "order.leader", "node.catalog-1", "node.order-1",
-            "node.broker-1", "node.bridge-1"]
+SERVICES = ["catalog", "catalog.leader", "catalog.leases", "order", "order.leader", "node.catalog-1",
+            "node.order-1", "node.broker-1", "node.bridge-1"]
 IN_FLIGHT = 8  # a worker reads a batch whole before it is heard again: slow with a sanitizer
 PEERS = 100  # at once
 ANSWER_S = 15  # the broker answers for who does not, after the 10 s that a request has

@@ -42,6 +42,7 @@ struct toy {
     struct toy_machine *machine;
     struct alarm *alarm;
     struct node_call *held; /* answered by the alarm */
+    int led;                /* how often it has begun to lead */
 };
 
 static inline void toy_put_done(void *arg, int code, void *result, replica_index index)
@@ -107,6 +108,21 @@ static inline void toy_slow(void *arg, struct node_call *call, json_t *request)
     alarm_set(self->alarm, clock_ms() + SLOW_MS);
 }
 
+/* For who asks by the service for leases. */
+static inline void toy_led(void *arg, struct node_call *call, json_t *request)
+{
+    struct toy *self = arg;
+    (void)request;
+    node_answer(&call, json_pack("{s:i}", "led", self->led));
+}
+
+static inline void toy_lead(void *arg, bool leader, replica_term term)
+{
+    struct toy *self = arg;
+    assert_true(term > 0);
+    self->led += leader;
+}
+
 static inline void *toy_open(struct node *node, struct replica_machine *machine)
 {
     struct toy *self = alloc_zero(sizeof *self);
@@ -152,13 +168,20 @@ static const struct node_operation toy_operations[] = {
     {.name = "slow", .kind = NODE_READ, .run = toy_slow},
 };
 
+static const struct node_operation toy_lease_operations[] = {
+    {.name = "led", .kind = NODE_WRITE, .secret = true, .run = toy_led},
+};
+
 static const struct node_service toy_service = {
     .kind = NODE_CATALOG,
     .program = "pygmy-toy",
     .summary = "A toy.",
     .operations = toy_operations,
     .operation_count = sizeof toy_operations / sizeof toy_operations[0],
+    .lease_operations = toy_lease_operations,
+    .lease_operation_count = sizeof toy_lease_operations / sizeof toy_lease_operations[0],
     .open = toy_open,
+    .lead = toy_lead,
     .status = toy_status,
     .changes = toy_changes,
     .close = toy_close,
@@ -279,13 +302,13 @@ static inline void found(struct fixture *self)
     assert_int_equal(wait_for_end(self), 0);
 }
 
-/* Start the child, founded, and wait until it is registered for its three services. */
+/* Start the child, founded, and wait until it is registered for its four services. */
 static inline void start(struct fixture *self)
 {
     size_t before = scripted_broker_count(self->broker, PACK_READY);
     found(self);
     spawn(self, NULL, NULL);
-    scripted_broker_await(self->broker, PACK_READY, before + 3);
+    scripted_broker_await(self->broker, PACK_READY, before + 4);
 }
 
 /* The connection by which a service was registered last. */

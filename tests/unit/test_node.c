@@ -8,17 +8,33 @@
 
 /* ---- Up ------------------------------------------------------------------------------------ */
 
-/* It registers for its group, for the leader's part and for itself, with the cluster's secret. */
-static void test_it_registers_for_three_services(void **state)
+/* It registers for its group, for the leader's two parts and for itself, with the cluster's secret. */
+static void test_it_registers_for_four_services(void **state)
 {
     struct fixture *self = *state;
 
     start(self);
     assert_true(peer_of(self, "catalog") > 0);
     assert_true(peer_of(self, "catalog.leader") > 0);
+    assert_true(peer_of(self, "catalog.leases") > 0);
     assert_true(peer_of(self, "node.catalog-1") > 0);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 4; i++)
         assert_string_equal(scripted_broker_nth(self->broker, PACK_READY, i)->body, SECRET);
+}
+
+/* What writes may wait for comes by a service of its own, and only by that; its object is told of
+ * leadership before it can be asked. */
+static void test_leases_have_a_service_of_their_own(void **state)
+{
+    struct fixture *self = *state;
+    const char *request = "{\"op\":\"led\",\"secret\":\"" SECRET "\"}";
+
+    start(self);
+    assert_int_equal(number_of(self, "catalog.leases", request, "led"), 1);
+    assert_refused(self, "catalog.leader", request, ERR_NOT_IMPLEMENTED, "no operation");
+    assert_refused(self, "catalog.leases", "{\"op\":\"count\"}", ERR_NOT_IMPLEMENTED,
+                   "no operation");
+    assert_refused(self, "catalog.leases", "{\"op\":\"led\"}", ERR_FORBIDDEN, "secret");
 }
 
 /* A write is answered from what was applied, and seen by the next read. */
@@ -274,7 +290,7 @@ static void test_a_signal_drains(void **state)
     ask(self, "catalog", "{\"op\":\"slow\"}");
     number_of(self, "node.catalog-1", "{\"op\":\"ping\"}", "none"); /* it has the one before */
     kill(self->pid, SIGTERM);
-    scripted_broker_await(self->broker, PACK_GOING_AWAY, 3);
+    scripted_broker_await(self->broker, PACK_GOING_AWAY, 4);
     assert_int_equal(wait_for_end(self), 0);
     scripted_broker_await(self->broker, PACK_REPLY, replies + 2);
     assert_int_equal(scripted_broker_nth(self->broker, PACK_REPLY, replies + 1)->status, OK);
@@ -537,7 +553,8 @@ static void test_the_leader_lists_its_group(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_it_registers_for_three_services),
+        TEST(test_it_registers_for_four_services),
+        TEST(test_leases_have_a_service_of_their_own),
         TEST(test_a_write_is_seen_by_the_next_read),
         TEST(test_bad_requests_are_refused),
         TEST(test_a_read_may_be_asked_of_the_leader),
