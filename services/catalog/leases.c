@@ -212,7 +212,7 @@ json_t *leases_status(const struct leases *self)
     return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "sessions", (json_int_t)counts.sessions, "synced",
                      (json_int_t)counts.synced, "lapsed", (json_int_t)counts.lapsed, "approving",
                      (json_int_t)counts.approving, "pending", (json_int_t)counts.pending, "waiting",
-                     (json_int_t)(counts.waiting + zlistx_size(self->ordered)));
+                     (json_int_t)counts.waiting + (json_int_t)zlistx_size(self->ordered));
 }
 
 /* ---- Life ---------------------------------------------------------------------------------- */
