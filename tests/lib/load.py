@@ -18,13 +18,13 @@ from bus import Client, Unknown
 from cluster import wait_until
 from history import now, order_essentials
 from laws import NOT_NOW
+from readers import GUESTS_STOCK, GUESTS_TOPIC
 from shop import HttpBuyer, bus_endpoint, http_port
 
 CALL_SECONDS = 2.0
 RETRY_SECONDS = 0.02  # a dead process refuses at once: no busy loop around it
 GIVE_UP, REPEAT = 0.05, 0.03
 QUIET, GUESTS = 16, 24
-GUESTS_TOPIC, GUESTS_STOCK = "guests", 5
 # What a broker answers by itself, without a body.
 BROKERS_WORDS = {1: "no-service", 2: "queue-full", 3: "expired", 4: "worker-lost", 9: "timeout",
                  10: "draining", 100: "unknown-outcome"}

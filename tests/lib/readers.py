@@ -6,13 +6,14 @@
     readers.hand_over(recorder)     all that was read, for the history
 
 It is a process of its own, so that it costs those beside it nothing but processor time, and writes
-what it reads to the file at @path. Guests are items that come and go, all of one topic and one stock
-(load.py): one request of GUESTS_SHARE looks one of them up, or lists them.
+what it reads to the file at @path. Guests are items that come and go, all of one topic and one
+stock: one request of GUESTS_SHARE looks one of them up, or lists them.
 
-Every TICK_S it asks each bridge LANES times, over connections that are kept. A bridge that is silent
-is asked again each PROBE_S by one more connection, up to CROWD of them: so, when it goes on after a
-pause, requests wait for it that came at any time of the pause. Those are what a cache must not answer
-by a lease that ended meanwhile; an answer to what was asked before the pause may well be old.
+Every TICK_S it asks each bridge LANES times, over connections that are kept. A bridge that is
+silent is asked again each PROBE_S by one more connection, up to CROWD of them: so, when it goes on
+after a pause, requests wait for it that came at any time of the pause. Those are what a cache must
+not answer by a lease that ended meanwhile; an answer to what was asked before the pause may well
+be old.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -30,11 +31,10 @@ import sys
 sys.dont_write_bytecode = True
 
 from history import UNKNOWN_TYPES, now, refusal_essentials  # noqa: E402
-from load import GUESTS_STOCK, GUESTS_TOPIC  # noqa: E402
 
 TICK_S, LANES = 0.006, 4
 PROBE_S, CROWD = 0.05, 64
-GUESTS_SHARE = 8
+GUESTS_TOPIC, GUESTS_STOCK, GUESTS_SHARE = "guests", 5, 8
 REST_S = 0.05  # for a bridge that could not be reached
 ANSWER_S_MAX = 5.0
 NICE = 10  # forwarders, whose slowness a group would feel, run beside it
