@@ -32,6 +32,7 @@ struct http_call {
 struct pygmy {
     const char *answer; /* NULL: no broker */
     size_t size;
+    char *kept; /* text of the item that is in memory, or NULL */
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -134,6 +135,39 @@ void pygmy_start(struct pygmy *self, const struct pygmy_call *call)
     json_decref(reply.body);
 }
 
+/* What the store would answer of an item is in memory when its id is even. */
+bool pygmy_cached_item(struct pygmy *self, int64_t id, struct pygmy_cached *item)
+{
+    int code;
+    json_t *body = store_answer(self, &code);
+    json_t *kept = json_object_get(body, code == OK ? "item" : "error");
+    bool hit = id % 2 == 0 && json_is_object(kept);
+
+    if (hit) {
+        free(self->kept);
+        self->kept = json_dumps(kept, JSON_COMPACT);
+        *item = (struct pygmy_cached){
+            .present = code == OK,
+            .version = json_integer_value(json_object_get(kept, "version")),
+            .text = self->kept,
+            .size = strlen(self->kept),
+        };
+    }
+    json_decref(body);
+    return hit;
+}
+
+void pygmy_cache_drop(struct pygmy *self, int64_t id)
+{
+    (void)self;
+    assert(id >= 0);
+}
+
+void pygmy_cache_count(const struct pygmy *self, struct pygmy_cache_counts *counts)
+{
+    *counts = (struct pygmy_cache_counts){.entries = self->kept != NULL};
+}
+
 bool readiness_is_ready(const struct readiness *self)
 {
     (void)self;
@@ -200,10 +234,12 @@ static void run(struct bridge *bridge, struct http_call *call)
 static void open_bridge(struct bridge *self)
 {
     static const char *hosts[] = {"localhost", "[::1]"};
-    static struct config_node node = {.kind = NODE_BRIDGE, .name = (char *)(uintptr_t) "bridge-1"};
+    static struct config_node node = {
+        .kind = NODE_BRIDGE, .name = (char *)(uintptr_t) "bridge-1", .cache_entries = 1};
 
     self->node = &node;
     self->metrics = metrics_new();
+    self->cache_stats = cache_stats_new(self->metrics);
     self->hosts = hosts;
     self->host_count = 2;
     self->admin_token = (char *)(uintptr_t) "token";
@@ -224,7 +260,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *body = find(text, request_end, "\n\n");
     const char *head_end = body != NULL ? body : request_end;
     struct pygmy store = {answer != NULL ? answer + 1 : NULL,
-                          answer != NULL ? (size_t)(end - answer) - 1 : 0};
+                          answer != NULL ? (size_t)(end - answer) - 1 : 0, NULL};
     struct bridge bridge = {.store = &store};
     struct http_call call = {0};
     char *head = alloc_copy(text, (size_t)(head_end - text));
@@ -238,7 +274,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     run(&bridge, &call);
     dispatch_destroy(&bridge.dispatch);
+    cache_stats_destroy(&bridge.cache_stats);
     metrics_destroy(&bridge.metrics);
+    free(store.kept);
     free(head);
     return 0;
 }
