@@ -25,9 +25,9 @@ struct item_head {
 const char *cached_item_key(int64_t id, char *text)
 {
     static const char prefix[] = "item:";
-    char *at = text + CACHED_KEY_BYTES;
+    char *at = &text[CACHED_KEY_BYTES - 1];
     assert(id >= 0);
-    *--at = '\0';
+    *at = '\0';
     do {
         *--at = (char)('0' + id % 10);
         id /= 10;
