@@ -720,7 +720,7 @@ def test_the_program_says_clean_violated_or_cannot_say(tmp_path):
     for text in ("", "".join(lines[:-1]), "".join(lines[:3] + lines[4:]), "".join(lines[1:]),
                  "".join(lines[:reads] + lines[reads + 1:]), "nonsense\n",
                  "".join(lines).replace("[1,26,27,3,16,true]", "[1,27,26,3,16,true]"),
-                 "".join(lines).replace("[1,26,27,3,16,true]", "[1,26,27,3,null,true]")):
+                 "".join(lines).replace("[1,26,27,3,16,true]", "[1,26,27,null,16,true]")):
         path.write_text(text)
         result = judge(path)
         assert result.returncode == 2 and "judge: " in result.stderr, (text, result)
