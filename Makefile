@@ -206,10 +206,12 @@ TESTS        ?= $(TESTS_$(SAN))
 SKIPPED      := $(filter tests/unit/%,$(NOT_WITH_$(SAN)))
 UNIT_SOURCES := $(filter-out $(SKIPPED),$(sort $(wildcard tests/unit/test_*.c)))
 FUZZ_SOURCES := $(sort $(wildcard tests/fuzz/fuzz_*.c))
-BENCH_SOURCES := $(sort $(wildcard tests/bench/bench_*.c))
+BENCH_PARTS   := tests/bench/lease_peers.c
+BENCH_SOURCES := $(sort $(wildcard tests/bench/bench_*.c)) $(BENCH_PARTS)
 BENCH_OBJECTS := $(patsubst %.c,$(O)/obj/%.o,$(filter-out $(BENCH_SOURCES),$(sort $(wildcard tests/bench/*.c))))
 BENCHES       := $(BENCH_SOURCES:tests/bench/%.c=$(O)/bench/%)
-BENCH_SCRIPTS := tests/bench/bench_buys tests/bench/bench_cached_http
+BENCH_SCRIPTS := tests/bench/bench_buys tests/bench/bench_cached_http tests/bench/bench_lease_cost
+BENCHES_RUN   := $(filter-out $(BENCH_PARTS:tests/bench/%.c=$(O)/bench/%),$(BENCHES)) $(BENCH_SCRIPTS)
 LIB_SOURCES  := $(filter-out $(NOT_WITH_$(SAN)),$(sort $(wildcard tests/lib/*.c)))
 LIB_OBJECTS  := $(LIB_SOURCES:%.c=$(O)/obj/%.o)
 UNIT_TESTS   := $(UNIT_SOURCES:tests/unit/%.c=$(O)/tests/%)
@@ -280,7 +282,7 @@ bench:
 	$(Q)scripts/deps run bench
 	$(Q)$(MAKE) $(JOBS) --no-print-directory bench-installed
 bench-installed: all $(BENCHES)
-	$(Q)for program in $(BENCHES) $(BENCH_SCRIPTS); do PYGMY_BUILD='$(abspath $(BUILD))' \
+	$(Q)for program in $(BENCHES_RUN); do PYGMY_BUILD='$(abspath $(BUILD))' \
 	    PYGMY_SUFFIX='$(SUFFIX)' $$program $(BENCH_FLAGS) || failed=1; done; exit $${failed:-0}
 
 # What `make test` makes a choice of, whole: each N-th call of every kind failed in turn, a death
