@@ -42,8 +42,8 @@ static char *clock_put(char *text, int number, int digits, char after)
     return text + digits + 1;
 }
 
-/* By hand, because each line of a log has one: strftime(3) and snprintf(3) take longer than all else
- * about the line. */
+/* By hand, because each line of a log has one: strftime(3) and snprintf(3) take longer than all
+ * else about the line. */
 char *clock_text(int64_t wall_ms, char *text)
 {
     bool known = wall_ms >= 0 && wall_ms <= CLOCK_TEXT_MS_MAX;

@@ -23,8 +23,8 @@ const char *cached_item_key(int64_t id, char *text);
 void *cached_item_value(const struct pygmy_reply *reply, int64_t id, size_t *size);
 void *cached_list_value(const struct pygmy_reply *reply, const char *key, size_t *size);
 
-/* What is in the value of an item, without a copy; and the body of the answer that it came from, the
- * caller's, without the log time. */
+/* What is in the value of an item, without a copy; and the body of the answer that it came from,
+ * the caller's, without the log time. */
 void cached_item_read(const struct leased_value *value, struct pygmy_cached *item);
 json_t *cached_item_body(const struct pygmy_cached *item);
 

@@ -36,9 +36,9 @@ const json_t *call_request(const struct call *self);
 /* What is left of its time; 0 or below: nothing. */
 int64_t call_left_ms(const struct call *self);
 
-/* It waits for something of the cache's. @left is called with @arg if it ends by itself, or with its
- * handle. Another call_hold() takes the place of the one before; call_settle() and call_pass() undo
- * it. */
+/* It waits for something of the cache's. @left is called with @arg if it ends by itself, or with
+ * its handle. Another call_hold() takes the place of the one before; call_settle() and call_pass()
+ * undo it. */
 typedef void call_left_fn(void *arg);
 void call_hold(struct call *self, call_left_fn *left, void *arg);
 

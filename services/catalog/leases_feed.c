@@ -26,8 +26,8 @@ void leases_put_keys(json_t *object, const struct lease_keys *keys)
     }
     names = json_array();
     for (size_t i = 0; i < keys->count; i++) {
-        /* Texts have come as JSON, or in a log that holds nothing else: a name that is left out would
-         * be one that somebody keeps. */
+        /* Texts have come as JSON, or in a log that holds nothing else: a name that is left out
+         * would be one that somebody keeps. */
         const int rc = json_array_append_new(names, json_string(keys->keys[i]));
         assert(rc == 0);
     }

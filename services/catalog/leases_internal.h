@@ -85,7 +85,8 @@ bool leases_are_idle(const struct leases *self);
 /* The table says that it may be proposed; or why it is not. False: no write has that ticket. */
 void leases_propose(struct leases *self, uint64_t ticket);
 bool leases_refuse_write(struct leases *self, uint64_t ticket, int code);
-/* Begin with those that wait for others of their kind, as far as they may. Whether there were any. */
+/* Begin with those that wait for others of their kind, as far as they may. Returns whether there
+ * were any. */
 bool leases_begin_ordered(struct leases *self);
 /* Refuse those whose time is up, of those that wait so. */
 void leases_expire_ordered(struct leases *self, int64_t now_ms);

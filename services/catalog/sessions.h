@@ -22,8 +22,8 @@ struct outcome *sessions_open(struct state *state, const struct command *command
 /* Apply COMMAND_SESSION_CLOSE. Answers {"closed"}: whether it was open. */
 struct outcome *sessions_close(struct state *state, const struct command *command);
 
-/* The sessions, rising, into @ids with room for @max (LEASE_SESSIONS_MAX is enough, asserted). Returns
- * how many there are. */
+/* The sessions, rising, into @ids with room for @max (LEASE_SESSIONS_MAX is enough, asserted).
+ * Returns how many there are. */
 size_t sessions_list(struct state *state, uint64_t *ids, size_t max);
 
 #endif

@@ -58,9 +58,9 @@ static void touched_topic(struct lease_keys *keys, struct state *state, struct t
         keys->keys[keys->count++] = touched_topic_key(state, topic);
 }
 
-/* An item that is there leaves its topic for another one, or for none; one that is not
- * there comes to a topic, if it comes at all. As they are spelt: whatever a fold makes of it, the same
- * spelling is the same topic. */
+/* An item that is there leaves its topic for another one, or for none; one that is not there comes
+ * to a topic, if it comes at all. As they are spelt: whatever a fold makes of it, the same spelling
+ * is the same topic. */
 static void touched_membership(struct lease_keys *keys, struct state *state,
                                const struct command_item *row)
 {

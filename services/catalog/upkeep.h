@@ -24,12 +24,13 @@ struct upkeep *upkeep_new(zloop_t *loop, struct replica *replica, struct leases 
 /* Nobody calls back any more. Accepts NULL. */
 void upkeep_destroy(struct upkeep **self_p);
 
-/* Look now, as the timer does: submit what a leader should, if the replica leads and nothing that was
- * submitted before waits to be called back. */
+/* Look now, as the timer does: submit what a leader should, if the replica leads and nothing that
+ * was submitted before waits to be called back. */
 void upkeep_look(struct upkeep *self);
 
-/* What a leader should submit at @now_ms of log time: @command, to be given to command_close(). False
- * when there is nothing to do. At most one command at a time: a rule is due until it has acted. */
+/* What a leader should submit at @now_ms of log time: @command, to be given to command_close().
+ * False when there is nothing to do. At most one command at a time: a rule is due until it has
+ * acted. */
 bool upkeep_command(struct state *state, int64_t now_ms, struct command *command);
 
 #endif

@@ -2,13 +2,13 @@
  * read what they have made.
  *
  * This is the interface the services are written against. Underneath it is the pure driver of
- * consensus (consensus.h); this is the shell around it, which owns the loop's side: the disk thread,
- * the link to the other members, the machine, who waits for what. A group of one member is a group
- * whose majority is itself.
+ * consensus (consensus.h); this is the shell around it, which owns the loop's side: the disk
+ * thread, the link to the other members, the machine, who waits for what. A group of one member is
+ * a group whose majority is itself.
  *
- * Leadership comes and goes. A leader serves (replica_is_leader, machine->lead) from the moment that
- * its own barrier, the first entry of its term, is applied, until it learns that it leads no more;
- * one that has not learnt it yet can commit nothing, and no read of it is confirmed.
+ * Leadership comes and goes. A leader serves (replica_is_leader, machine->lead) from the moment
+ * that its own barrier, the first entry of its term, is applied, until it learns that it leads no
+ * more; one that has not learnt it yet can commit nothing, and no read of it is confirmed.
  *
  * Invariants
  *   R1  a command is applied only when it is committed, and durable here, in the order of the log,
@@ -62,14 +62,15 @@ struct replica_machine {
     int (*open)(void *self, const char *path, char **error);
     /* Close it; open() may follow, with another file in its place. NULL: not possible (tests). */
     void (*close)(void *self);
-    /* The digest of all that the tables hold (digest.h): equal at two replicas that have applied the
-     * same entries. NULL: there is none. */
+    /* The digest of all that the tables hold (digest.h): equal at two replicas that have applied
+     * the same entries. NULL: there is none. */
     uint64_t (*digest)(void *self);
     /* Of the digest: those of two formats are not compared. NULL: there is one. */
     uint32_t (*digest_format)(void *self);
-    /* Count the rows of a file that open() is about to be given, for the digest: as long as that takes, in
-     * another thread, without the machine and while nobody has the file open. NULL: open() reads
-     * all rows itself, and holds the loop meanwhile. Returns 0 or a code, with *error set. */
+    /* Count the rows of a file that open() is about to be given, for the digest: as long as that
+     * takes, in another thread, without the machine and while nobody has the file open. NULL:
+     * open() reads all rows itself, and holds the loop meanwhile. Returns 0 or a code, with *error
+     * set. */
     int (*count)(const char *path, uint64_t *rows, char **error);
     /* What count() found in the file that is opened next; NULL as count is. */
     void (*counted)(void *self, uint64_t rows);
@@ -103,8 +104,8 @@ struct replica_options {
     const char *const *relays; /* the brokers' endpoints for publishers; read during the call */
     size_t relay_count;
     bool join; /* an empty directory is no error: it waits to be added to its group */
-    /* Who is known to be in the group, itself or not: connected to as long as this replica has no vote
-     * by its own log, which may not know those yet who lead now. NULL: nobody; copied. */
+    /* Who is known to be in the group, itself or not: connected to as long as this replica has no
+     * vote by its own log, which may not know those yet who lead now. NULL: nobody; copied. */
     const struct membership *contacts;
     unsigned election_ms;    /* 0: ELECTION_MS */
     unsigned heartbeat_ms;   /* 0: ELECTION_BEAT_MS */
@@ -144,9 +145,10 @@ typedef void replica_read_fn(void *arg, int code);
 int replica_found(const struct replica_options *options, const struct membership *membership,
                   char **error);
 
-/* Lock and check the directory, open and check the log, start the disk thread and the link. What the
- * machine lacks is applied, in turns of the loop, as the log's entries become known to be committed;
- * who leads is found out in the loop, too. A write that fails ends the process (disk_thread.h).
+/* Lock and check the directory, open and check the log, start the disk thread and the link. What
+ * the machine lacks is applied, in turns of the loop, as the log's entries become known to be
+ * committed; who leads is found out in the loop, too. A write that fails ends the process
+ * (disk_thread.h).
  *
  * @error  on failure a sentence for the operator, the caller's to free()
  *
@@ -162,9 +164,9 @@ void replica_close(struct replica **self_p);
 
 /* Submit a command; it is copied. Nothing is written before replica_flush(), so that everything
  * that arrived in one turn of the loop is one append, one message to each member and one fsync;
- * @done is never called from inside replica_submit(), and must not close the replica. It is appended
- * in the term in which this replica leads now, or never: what still waits when that ends is called
- * back with ERR_NOT_LEADER, also when this replica leads again by then.
+ * @done is never called from inside replica_submit(), and must not close the replica. It is
+ * appended in the term in which this replica leads now, or never: what still waits when that ends
+ * is called back with ERR_NOT_LEADER, also when this replica leads again by then.
  *
  * Returns 0, or a definite refusal with no effect: ERR_NOT_LEADER, ERR_BUSY (SUBMIT_COUNT_MAX or
  * SUBMIT_BYTES_MAX are waiting), ERR_TOO_LARGE (ENTRY_BYTES_MAX), ERR_DISK_LOW. */
@@ -172,8 +174,8 @@ int replica_submit(struct replica *self, const void *command, size_t size, repli
                    void *arg);
 
 /* Append what was submitted and ask for the reads that were wanted: the end of a batch of requests.
- * Callbacks may run within. The replica does it by itself after its callbacks have run. What does not
- * fit yet (DISK_BATCH_COUNT_MAX, CONSENSUS_UNCOMMITTED_MAX) waits. */
+ * Callbacks may run within. The replica does it by itself after its callbacks have run. What does
+ * not fit yet (DISK_BATCH_COUNT_MAX, CONSENSUS_UNCOMMITTED_MAX) waits. */
 void replica_flush(struct replica *self);
 
 /* Call @done when a linearizable read may be made of the machine's tables here, at a leader or not:
@@ -184,8 +186,8 @@ void replica_flush(struct replica *self);
 int replica_read(struct replica *self, int64_t deadline_ms, replica_read_fn *done, void *arg);
 
 /* Call @done when this replica has applied the entry at @index, and all before it; as
- * replica_read() in all else. No round is made: what is read then may be older than what others have
- * been told, and is no linearizable read but where somebody sees to that by other means
+ * replica_read() in all else. No round is made: what is read then may be older than what others
+ * have been told, and is no linearizable read but where somebody sees to that by other means
  * (lease_table.h). */
 int replica_read_at(struct replica *self, replica_index index, int64_t deadline_ms,
                     replica_read_fn *done, void *arg);
@@ -195,16 +197,17 @@ bool replica_has_subscribers(const struct replica *self, enum feed_stream stream
 void replica_publish(struct replica *self, enum feed_stream stream, const void *text, size_t size);
 
 /* Hand leadership to the member @id, or, with 0, to the one that is furthest. Commands are refused
- * from now on, until it is given up after an election timeout. Returns 0, ERR_NOT_LEADER, ERR_INVALID
- * or ERR_UNAVAILABLE (there is nobody to hand it to). */
+ * from now on, until it is given up after an election timeout. Returns 0, ERR_NOT_LEADER,
+ * ERR_INVALID or ERR_UNAVAILABLE (there is nobody to hand it to). */
 int replica_transfer(struct replica *self, uint64_t id);
 
-/* Change who belongs to the group, at its leader: add a learner, make a voter of one, remove a member;
- * what speaks against it is said in consensus.h. One change at a time. @address is copied.
+/* Change who belongs to the group, at its leader: add a learner, make a voter of one, remove a
+ * member; what speaks against it is said in consensus.h. One change at a time. @address is copied.
  *
- * @done is told, never from within: OK (with no result) when the entry is committed and applied here;
- * ERR_UNKNOWN when leadership was lost before; else nothing has happened, and it is what consensus.h
- * says. A promotion that ends in ERR_UNAVAILABLE has the learner catch up, and is to be repeated.
+ * @done is told, never from within: OK (with no result) when the entry is committed and applied
+ * here; ERR_UNKNOWN when leadership was lost before; else nothing has happened, and it is what
+ * consensus.h says. A promotion that ends in ERR_UNAVAILABLE has the learner catch up, and is to be
+ * repeated.
  *
  * Returns 0, ERR_NOT_LEADER, or ERR_BUSY (another one waits). */
 int replica_add(struct replica *self, uint64_t id, const char *address, replica_done_fn *done,
@@ -239,12 +242,12 @@ struct replica_status {
 };
 
 void replica_status(const struct replica *self, struct replica_status *status);
-/* The digest of the tables as they are, and those noted on the way there (digest_marks.h). False and
- * NULL for a machine that has none. */
+/* The digest of the tables as they are, and those noted on the way there (digest_marks.h). False
+ * and NULL for a machine that has none. */
 bool replica_digest(const struct replica *self, uint64_t *digest);
 const struct digest_marks *replica_digest_marks(const struct replica *self);
-/* Whether the tables are wrong, as was just found, and the process is about to end: nothing is applied,
- * read, or given out. */
+/* Whether the tables are wrong, as was just found, and the process is about to end: nothing is
+ * applied, read, or given out. */
 bool replica_is_leaving(const struct replica *self);
 /* Who belongs to the group, by the entries of the log so far, and the index of the entry that says
  * so (0: none does): above the commit index it may yet be undone. */

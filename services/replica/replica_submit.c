@@ -152,7 +152,7 @@ static size_t replica_gather(struct replica *self)
 /* The first @count of those waiting are in the log, from @first on. */
 static void replica_appended(struct replica *self, replica_index first, size_t count)
 {
-    /* Nothing outlives the leadership in which it was submitted: replica_lose_lead() comes first. */
+    /* Nothing outlives the leadership in which it was submitted: replica_lose_lead() is first. */
     assert(consensus_term_of(self->consensus, first) == self->lead_term);
     for (size_t i = 0; i < count; i++) {
         struct submission *submission = submission_pop(&self->waiting);
@@ -323,8 +323,8 @@ static void replica_end_read(struct replica *self, struct reading *reading, int 
     done(arg, code);
 }
 
-/* Take those out of `indexed` whose index is applied, into @ready. Each look finds one at least, but
- * for one that follows an expiry. */
+/* Take those out of `indexed` whose index is applied, into @ready. Each look finds one at least,
+ * but for one that follows an expiry. */
 static void reading_split_applied(struct replica *self, struct reading_queue *ready)
 {
     struct reading_queue all = self->indexed;

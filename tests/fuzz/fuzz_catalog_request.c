@@ -2,9 +2,9 @@
  * tables, and back as an answer.
  *
  * The input is lines. "r", "w", "l" and "n" in front of a request: it comes to catalog, to
- * catalog.leader, to catalog.leases or to node.NAME. "t" and a number: so many milliseconds pass, and what the leader does by itself is
- * done. A write is applied at the end of its line, unless the line begins with a capital "W": then it
- * waits for the next that is.
+ * catalog.leader, to catalog.leases or to node.NAME. "t" and a number: so many milliseconds pass,
+ * and what the leader does by itself is done. A write is applied at the end of its line, unless the
+ * line begins with a capital "W": then it waits for the next that is.
  *
  * Held: each request gets exactly one answer, the law of conservation, and what is encoded is read
  * again as the same (fuzz_catalog_command.c has the other direction).
@@ -21,7 +21,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* ---- In the place of auditor.c, which reads the tables' file ----------------------------------- */
+/* ---- In the place of auditor.c, which reads the tables' file --------------------------------- */
 
 struct auditor {
     int unused;

@@ -342,7 +342,7 @@ class Judge:
 
     def add_guest(self, operations, deed):
         """An item that comes or goes: it is there with all of its stock, or with none. Whether it
-        was there already is an answer, too. The end does not tell of those of which nobody heard."""
+        was there already is an answer. The end does not tell of those of which nobody heard."""
         item, comes = deed.args["item"], deed.op == "add"
         if deed.denied:
             stock = self.guest_stock(item) if comes else 0

@@ -77,7 +77,8 @@ OPERATIONS = {
 }
 GOOD = {"key": "malformed", "stamp": 0, "id": 999, "title": "T", "price_cents": 1, "lines":
         [{"id": 999, "quantity": 1}], "keys": ["none"], "rows": [{"id": 999, "title": "T"}],
-        "change": 1, "number": 1, "session": 1, "term": 1, "epoch": 1, "ask": 1, "acked": 0, "default_price_cents": 1}
+        "change": 1, "number": 1, "session": 1, "term": 1, "epoch": 1, "ask": 1, "acked": 0,
+        "default_price_cents": 1}
 NEEDS = {"item_add": ["key", "stamp", "id", "title", "price_cents"], "item_remove": ["key", "stamp"],
          "item_edit": ["key", "stamp", "id", "title"], "stock": ["key", "stamp", "id", "change"],
          "import": ["key", "stamp", "rows", "default_price_cents"], "settle": ["keys"],

@@ -87,7 +87,7 @@ def test_that_there_is_no_such_item_is_kept_too(store):
 
 
 def test_a_topic_is_kept(store):
-    """A page is from memory when its list and all its items are; it follows what happens to both."""
+    """A page is from memory when its list and its items are; it follows what happens to both."""
     topic, path = "kept topic", "/search/kept%20topic?limit=2"
     for item in (920011, 920012, 920013):
         add(store, item, topic=topic)
@@ -105,8 +105,8 @@ def test_a_topic_is_kept(store):
 
 
 def test_what_was_acknowledged_is_seen_everywhere_at_once(store):
-    """Each buy, through one bridge, is seen by the next look at the other, which had the item in its
-    memory a moment ago."""
+    """Each buy, through one bridge, is seen by the next look at the other, which had the item in
+    its memory a moment ago."""
     add(store, 920021)
     left = 1000
     for _ in range(20):

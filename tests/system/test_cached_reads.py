@@ -1,7 +1,7 @@
 """Reads of a process that holds a lease, through libpygmy: what dies around it, it outlives.
 
-`pygmy bench lookup --cached` is that process. Whether what it reads is right is for the chaos runs to
-judge; here, that it goes on to read, that it is let go of, and that nobody is told of what died.
+`pygmy bench lookup --cached` is that process. Whether what it reads is right is for the chaos runs
+to judge; here, that it goes on to read, that it is let go of, and that nobody is told of what died.
 
 SPDX-License-Identifier: Apache-2.0
 """

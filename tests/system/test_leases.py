@@ -1,4 +1,4 @@
-"""Leased caches as a stranger sees them: a cache that knows docs/protocol.md alone against a real store.
+"""Leased caches as a stranger sees them: one that knows docs/protocol.md alone, at a real store.
 
 A write is proposed only when no cache may hold what it changes; so whoever has seen it acknowledged
 is told nothing older by any cache, whatever dies meanwhile.
@@ -118,7 +118,8 @@ def test_a_hot_item_costs_one_approval(store, cache, buyer):
         buy(buyer, 1, f"hot-{i}")
     wait_until(lambda: count(store, "pygmy_lease_spared_total") > 0)
     approvals = count(store, "pygmy_lease_approvals_total") - before
-    assert 1 <= approvals <= 20, approvals  # more than one where a buy took longer than the quiet time
+    # More than one where a buy took longer than the quiet time.
+    assert 1 <= approvals <= 20, approvals
     assert one.read(1)[0]["stock"] == 100000 - 40
 
 

@@ -63,8 +63,8 @@ static void expect_page(struct rig *self, struct pygmy_reply *reply, const char 
     pygmy_reply_close(reply);
 }
 
-/* The leader tells the key of a spelling, and the list with it, which is not kept: the next page asks
- * for it as a fill. Then all of it is in memory. */
+/* The leader tells the key of a spelling, and the list with it, which is not kept: the next page
+ * asks for it as a fill. Then all of it is in memory. */
 static void test_a_page_comes_out_of_memory_in_the_end(void **state)
 {
     struct rig *self = *state;

@@ -26,8 +26,8 @@ static void test_without_a_lease_nothing_is_kept(void **state)
     pygmy_reply_close(&reply);
 }
 
-/* With one it is asked of a replica that has applied the watermark, and is in memory then: for calls,
- * and without one, in the very bytes. */
+/* With one it is asked of a replica that has applied the watermark, and is in memory then: for
+ * calls, and without one, in the very bytes. */
 static void test_what_was_looked_up_is_served_from_memory(void **state)
 {
     struct rig *self = *state;
@@ -292,8 +292,8 @@ static void test_it_is_closed_with_reads_under_way(void **state)
 
 /* ---- The feed -------------------------------------------------------------------------------- */
 
-/* What is to be changed goes, and that is acknowledged; until it is released it is read of the store
- * alone, and then a fill has to be as new as the change. */
+/* What is to be changed goes, and that is acknowledged; until it is released it is read of the
+ * store alone, and then a fill has to be as new as the change. */
 static void test_an_invalidated_item_is_let_go(void **state)
 {
     struct rig *self = *state;

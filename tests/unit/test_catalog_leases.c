@@ -1,5 +1,5 @@
-/* The shell around the lease table at the catalog's leader: real tables and a real lease table, with
- * a replica, a clock and an alarm that do what the test says.
+/* The shell around the lease table at the catalog's leader: real tables and a real lease table,
+ * with a replica, a clock and an alarm that do what the test says.
  *
  * What it does is a text, in order:
  *
@@ -448,8 +448,8 @@ static void test_a_write_around_an_opening_is_covered(void **state)
 
 /* ---- Approval -------------------------------------------------------------------------------- */
 
-/* Told; acknowledged; submitted in that very turn; answered when it is applied; released when it was
- * quiet for long enough, with an index that covers it. */
+/* Told; acknowledged; submitted in that very turn; answered when it is applied; released when it
+ * was quiet for long enough, with an index that covers it. */
 static void test_a_write_waits_for_the_acknowledgement(void **state)
 {
     struct rig *self = *state;
@@ -622,8 +622,8 @@ static void test_few_wait_for_their_turn(void **state)
 
 /* ---- Leadership ------------------------------------------------------------------------------ */
 
-/* Whoever waits is told when it ends: writes in the table, those that wait for their turn, and asks.
- * What was submitted is the replica's to tell. */
+/* Whoever waits is told when it ends: writes in the table, those that wait for their turn, and
+ * asks. What was submitted is the replica's to tell. */
 static void test_the_end_of_leadership_answers_all(void **state)
 {
     struct rig *self = *state;

@@ -69,8 +69,8 @@ static void test_a_session_is_closed_once(void **state)
     driver_destroy(driver);
 }
 
-/* There are LEASE_SESSIONS_MAX at most: one above is refused and leaves nothing, until another one is
- * closed. */
+/* There are LEASE_SESSIONS_MAX at most: one above is refused and leaves nothing, until another one
+ * is closed. */
 static void test_sessions_are_bounded(void **state)
 {
     struct driver *driver = driver_new();

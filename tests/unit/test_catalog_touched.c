@@ -1,5 +1,5 @@
-/* The keys of leased caches that a command changes, and that they are all: what lookup and topic say
- * under a key that is not among them stays as it was.
+/* The keys of leased caches that a command changes, and that they are all: what lookup and topic
+ * say under a key that is not among them stays as it was.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 /* link: catalog */
@@ -108,8 +108,8 @@ static void test_the_leaders_own_commands(void **state)
     driver_destroy(driver);
 }
 
-/* Who comes to a topic, leaves it or changes it touches the topics, by their folds; who keeps it does
- * not. */
+/* Who comes to a topic, leaves it or changes it touches the topics, by their folds; who keeps it
+ * does not. */
 static void test_membership_touches_topics(void **state)
 {
     struct driver *driver = with_items();
@@ -222,7 +222,7 @@ static void test_what_changes_topics_needs_order(void **state)
                              "'quantity':1}]}"));
 }
 
-/* ---- That they are all ------------------------------------------------------------------------ */
+/* ---- That they are all ----------------------------------------------------------------------- */
 
 #define ITEMS  6
 #define TOPICS 3
@@ -349,8 +349,8 @@ static int expect_covered(struct driver *driver, const struct lease_keys *keys,
     return different;
 }
 
-/* Random writes, by any spelling: whatever is answered otherwise afterwards has its key among those that
- * were found before. */
+/* Random writes, by any spelling: whatever is answered otherwise afterwards has its key among those
+ * that were found before. */
 static void test_what_changes_is_among_the_keys(void **state)
 {
     struct driver *driver = driver_new();

@@ -348,8 +348,8 @@ static void test_unanswered_requests_are_sent_again_to_the_next_broker(void **st
     assert_int_equal(one.call_count + two.call_count + three.call_count, 3);
 }
 
-/* What is sent once ends with the broker that got it, long before its deadline, and the next one does
- * not see it; others of the same time are sent again. */
+/* What is sent once ends with the broker that got it, long before its deadline, and the next one
+ * does not see it; others of the same time are sent again. */
 static void test_what_is_sent_once_is_not_sent_again(void **state)
 {
     struct fixture *fixture = *state;

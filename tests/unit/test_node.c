@@ -8,7 +8,7 @@
 
 /* ---- Up ------------------------------------------------------------------------------------ */
 
-/* It registers for its group, for the leader's two parts and for itself, with the cluster's secret. */
+/* It registers for its group, for the leader's two parts and for itself, with the secret. */
 static void test_it_registers_for_four_services(void **state)
 {
     struct fixture *self = *state;

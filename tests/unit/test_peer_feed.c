@@ -1,5 +1,5 @@
-/* What a link publishes for everybody: who has subscribed, and who gets it. The relays are played by
- * XSUB sockets, or are the broker's own.
+/* What a link publishes for everybody: who has subscribed, and who gets it. The relays are played
+ * by XSUB sockets, or are the broker's own.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <arpa/inet.h>
@@ -186,7 +186,7 @@ static void publish(struct fixture *self, const char *text)
     peer_link_publish(self->link, FEED_CHANGES, text, strlen(text));
 }
 
-/* ---- Subscriptions ------------------------------------------------------------------------------ */
+/* ---- Subscriptions --------------------------------------------------------------------------- */
 
 /* It is told when the first subscriber comes, and when the last one goes. */
 static void test_subscribers_are_told(void **state)
@@ -270,7 +270,8 @@ static bool relay_got_both(struct fixture *self)
     return self->half && relay_took(self, TOPIC, "of the changes");
 }
 
-/* Streams are told apart: each has the subscribers to its own topic, and they get nothing of the other. */
+/* Streams are told apart: each has the subscribers to its own topic, and they get nothing of the
+ * other. */
 static void test_streams_are_told_apart(void **state)
 {
     struct fixture *self = *state;
@@ -304,7 +305,7 @@ static void test_a_subscription_to_everything_is_to_each_stream(void **state)
     assert_int_equal(self->told, 2);
 }
 
-/* ---- Relays that come and go -------------------------------------------------------------------- */
+/* ---- Relays that come and go ----------------------------------------------------------------- */
 
 /* A relay that is lost has no subscribers, nor has the one in its place before it says so. */
 static void test_the_subscriptions_of_a_lost_relay_are_forgotten(void **state)
@@ -337,10 +338,10 @@ static void test_what_is_published_while_there_are_subscribers_arrives(void **st
     run_until(self, relay_got_last); /* and nothing before it */
 }
 
-/* ---- The broker's own relay --------------------------------------------------------------------- */
+/* ---- The broker's own relay ------------------------------------------------------------------ */
 
-/* A subscriber at the broker is known at the publisher, with what it has asked for, and until it has
- * gone; it makes no difference that there is a second one. */
+/* A subscriber at the broker is known at the publisher, with what it has asked for, and until it
+ * has gone; it makes no difference that there is a second one. */
 static void test_subscribers_of_a_broker_are_known(void **state)
 {
     struct fixture *self = *state;

@@ -538,8 +538,8 @@ static void test_what_is_pending_when_leadership_is_lost(void **state)
     assert_int_equal(self->unknowns, 10);
 }
 
-/* Without a majority a read is told so when its time is up, and not before; one that names its index
- * needs none. */
+/* Without a majority a read is told so when its time is up, and not before; one that names its
+ * index needs none. */
 static void test_a_read_without_a_majority_is_told_so(void **state)
 {
     struct seats *self = *state;
@@ -643,7 +643,8 @@ static bool has_snapshot(struct seats *self, size_t id)
     return found;
 }
 
-/* A log is cut behind a snapshot; who lacks what was cut gets the snapshot, and goes on by the log. */
+/* A log is cut behind a snapshot; who lacks what was cut gets the snapshot, then goes on by the
+ * log. */
 static void test_a_follower_catches_up_by_a_snapshot(void **state)
 {
     struct seats *self = *state;
@@ -727,8 +728,8 @@ static int outcome_of(struct seats *self, int code)
 
 enum change { ADD, PROMOTE, REMOVE };
 
-/* Have one made with @seat. While a voter lacks the last one, or a voter-to-be is catching up, nothing
- * is done, and it is handed in again. */
+/* Have one made with @seat. While a voter lacks the last one, or a voter-to-be is catching up,
+ * nothing is done, and it is handed in again. */
 static int change(struct seats *self, struct seat *leader, enum change kind,
                   const struct seat *seat)
 {
@@ -756,8 +757,8 @@ static const char *role_of(struct seat *seat)
     return status.role;
 }
 
-/* Who joins is added, comes to have all that there was, is given a vote, and counts: without it there
- * would be no majority left. */
+/* Who joins is added, comes to have all that there was, is given a vote, and counts: without it
+ * there would be no majority left. */
 static void test_a_fourth_is_added_and_counts(void **state)
 {
     struct seats *self = *state;
@@ -780,8 +781,8 @@ static void test_a_fourth_is_added_and_counts(void **state)
     assert_string_equal(role_of(&self->joiner), "follower");
 }
 
-/* A learner that was away while others came and went finds its way back: its log names none of those
- * who lead now. */
+/* A learner that was away while others came and went finds its way back: its log names none of
+ * those who lead now. */
 static void test_a_learner_finds_a_leader_that_its_log_does_not_know(void **state)
 {
     struct seats *self = *state;

@@ -1,5 +1,5 @@
-/* Reads that name the index which has to be applied, at a replica that is alone in its group: when they
- * are called back, and that each is, once.
+/* Reads that name the index which has to be applied, at a replica that is alone in its group: when
+ * they are called back, and that each is, once.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
@@ -20,7 +20,7 @@
 
 #define VFS         "fault-reads"
 #define DEADLINE_MS 20000
-#define FIRST       3 /* the index of the first command: a membership and a barrier come before it */
+#define FIRST       3 /* index of the first command, after a membership and a barrier */
 
 struct fixture {
     char *directory;
