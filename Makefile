@@ -348,6 +348,9 @@ install: all $(if $(wildcard client/store/pygmy.h),$(O)/install/libpygmy.a)
 	install -d $(foreach s,1 5 8,'$(DESTDIR)$(PREFIX)/share/man/man$(s)')
 	$(foreach s,1 5 8,install -m 644 $(wildcard docs/man/*.$(s)) \
 	    '$(DESTDIR)$(PREFIX)/share/man/man$(s)' &&) :
+	install -d '$(DESTDIR)$(PREFIX)/share/doc/pygmy/docs'
+	install -m 644 README.md LICENSE '$(DESTDIR)$(PREFIX)/share/doc/pygmy'
+	install -m 644 $(wildcard docs/*.md) '$(DESTDIR)$(PREFIX)/share/doc/pygmy/docs'
 ifneq ($(wildcard client/store/pygmy.h),)
 	install -d '$(DESTDIR)$(PREFIX)/lib' '$(DESTDIR)$(PREFIX)/include'
 	install -m 644 $(O)/install/libpygmy.a '$(DESTDIR)$(PREFIX)/lib'
