@@ -119,8 +119,9 @@ struct leased_ask {
  *
  * Each ask has a number of its own, and each SYNC an epoch of its own, which are not used again by
  * this cache, in whatever session. A lease is renewed when a third of it is over; what gets no
- * answer, or is refused, is asked again after a pause that doubles up to LEASE_BACKOFF_MS. An
- * acknowledgement is sent at once; while LEASE_ASKS_MAX asks are under way it waits. */
+ * answer, or is refused, is asked again after a pause that doubles up to LEASE_BACKOFF_MS. So is
+ * SYNC where the feed was silent from one to the next. An acknowledgement is sent at once; while
+ * LEASE_ASKS_MAX asks are under way it waits. */
 bool leased_cache_ask(struct leased_cache *self, int64_t now_ms, struct leased_ask *ask);
 int64_t leased_cache_deadline_ms(const struct leased_cache *self);
 

@@ -83,10 +83,23 @@ static void feed_keep(struct leased_cache *self, const struct leased_message *me
 
 /* ---- The flush ------------------------------------------------------------------------------- */
 
+/* Who is granted leases, but hears nothing, makes each writer wait for the end of one: it syncs ever
+ * more seldom. The first time nothing is to be concluded, for the connection may be just the next
+ * broker's. */
+static int64_t flush_pause_ms(const struct leased_cache *self)
+{
+    int64_t pause_ms = self->deaf > 1 ? LEASE_ANSWER_MS : 0;
+    for (unsigned i = 2; i < self->deaf && pause_ms < LEASE_BACKOFF_MS; i++)
+        pause_ms *= 2;
+    return pause_ms < LEASE_BACKOFF_MS ? pause_ms : LEASE_BACKOFF_MS;
+}
+
 void leased_flush(struct leased_cache *self, int64_t now_ms)
 {
     /* One that was refused, or has no session, asks when it would have asked anyway. */
     const bool asks = self->synced || (self->session != 0 && self->sent_count > 0);
+    if (self->synced)
+        self->deaf = self->heard ? 0 : self->deaf + 1;
     (void)leased_entries_clear(self->entries);
     leased_poison_all(self);
     pending_clear(self);
@@ -99,7 +112,7 @@ void leased_flush(struct leased_cache *self, int64_t now_ms)
     if (self->session != 0)
         self->sent_count = 0;
     if (asks)
-        leased_ask_soon(self, now_ms);
+        leased_ask_soon(self, now_ms + flush_pause_ms(self));
 }
 
 void leased_cache_lose(struct leased_cache *self, int64_t now_ms)
@@ -149,6 +162,7 @@ static void feed_take(struct leased_cache *self, const struct leased_message *me
                       int64_t now_ms)
 {
     assert(self->synced && message->term == self->term);
+    self->heard = true;
     const bool beat = message->type == LEASED_BEAT;
     if (message->seq <= self->last_seq)
         self->ack_due = self->ack_due || message->type == LEASED_INVALIDATE;
@@ -191,6 +205,7 @@ void leased_feed_begin(struct leased_cache *self, const struct leased_message *s
         (void)pending_add(self, &key);
     }
     self->synced = true;
+    self->heard = false;
     self->last_seq = synced->seq;
     self->watermark = synced->index;
     self->heard_ms = now_ms;

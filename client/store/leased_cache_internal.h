@@ -50,6 +50,8 @@ struct leased_cache {
     struct leased_message kept[LEASE_KEPT_MAX]; /* during a SYNC; by seq, rising; keys are owned */
     size_t kept_count;
     int64_t heard_ms; /* synced: the feed, last */
+    bool heard;       /* synced: the feed has said something since */
+    unsigned deaf;    /* epochs in a row that ended before it had */
 
     int64_t expiry_ms; /* of the lease of this epoch, by options.now_ms(); 0: there was none */
 

@@ -109,11 +109,37 @@ static void test_flushes_do_not_make_a_storm_of_syncs(void **state)
     rig_begin(&rig);
     for (int i = 0; i < 1000; i++) {
         leased_cache_lose(rig.cache, rig.now_ms);
-        for (; leased_cache_ask(rig.cache, rig.now_ms, &rig.ask); syncs++)
+        for (; leased_cache_ask(rig.cache, rig.now_ms, &rig.ask); syncs++) {
             synced_to(&rig, &rig.ask, SEQ, NULL, LEASE_MS);
+            beat(&rig, TERM, SEQ);
+        }
         rig.now_ms++;
     }
     assert_int_equal(syncs, 1000 / LEASE_REPEAT_MS - 1);
+    rig_end(&rig);
+}
+
+/* Who hears nothing of the feed, though the leader answers, makes writers wait for its leases: it
+ * takes one ever more seldom, until it hears something again. */
+static void test_a_cache_that_hears_nothing_syncs_ever_more_seldom(void **state)
+{
+    static const int64_t pauses_ms[] = {0, 100, 200, 400, 800, LEASE_BACKOFF_MS, LEASE_BACKOFF_MS};
+    struct rig rig;
+    (void)state;
+    rig_begin_unsynced(&rig);
+    for (size_t i = 0; i < sizeof pauses_ms / sizeof *pauses_ms; i++) {
+        synced_to(&rig, &rig.ask, SEQ, NULL, LEASE_MS);
+        rig.now_ms += LEASE_FEED_MS;
+        if (pauses_ms[i] > 0) {
+            expect_ask_in(&rig, pauses_ms[i], LEASED_SYNC);
+            continue;
+        }
+        expect_ask(&rig, LEASED_SYNC);
+    }
+    synced_to(&rig, &rig.ask, SEQ, NULL, LEASE_MS);
+    beat(&rig, TERM, SEQ);
+    rig.now_ms += LEASE_FEED_MS;
+    expect_ask(&rig, LEASED_SYNC);
     rig_end(&rig);
 }
 
@@ -335,6 +361,7 @@ int main(void)
         cmocka_unit_test(test_who_is_refused_backs_off),
         cmocka_unit_test(test_a_flush_does_not_end_a_back_off),
         cmocka_unit_test(test_flushes_do_not_make_a_storm_of_syncs),
+        cmocka_unit_test(test_a_cache_that_hears_nothing_syncs_ever_more_seldom),
         cmocka_unit_test(test_an_acknowledgement_waits_for_no_answer),
         cmocka_unit_test(test_asks_under_way_are_bounded),
         cmocka_unit_test(test_an_unknown_session_is_flushed_and_another_one_opened),
