@@ -4,8 +4,6 @@
 #include "client/store/cached_feed.h"
 
 #include <assert.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +14,7 @@
 #include "broker/bus/feed.h"
 #include "broker/bus/frame.h"
 #include "broker/bus/limits.h"
+#include "broker/bus/monitor.h"
 #include "broker/bus/store_json.h"
 
 /* The group whose leader gives leases; the NUL at the end is part of the topic. */
@@ -27,10 +26,10 @@ struct cached_feed {
     void *arg;
     char **endpoints;
     size_t count;
-    size_t place;        /* of the present one */
-    zsock_t *socket;     /* SUB; NULL: during the pause after a loss */
-    zsock_t *monitor;    /* libzmq's reports on it; lives as long as that */
-    struct alarm *alarm; /* for the end of the pause */
+    size_t place;            /* of the present one */
+    zsock_t *socket;         /* SUB; NULL: during the pause after a loss */
+    struct monitor *monitor; /* of the socket; lives as long as that */
+    struct alarm *alarm;     /* for the end of the pause */
     int64_t opened_ms;
 };
 
@@ -73,25 +72,20 @@ static int feed_ready(zloop_t *loop, zsock_t *reader, void *arg)
 
 static void feed_close(struct cached_feed *self)
 {
-    if (self->socket != NULL) {
-        zloop_reader_end(self->loop, self->socket);
-        /* First, because libzmq's thread would wait for ever to report to a closed monitor. */
-        zmq_socket_monitor(zsock_resolve(self->socket), NULL, 0);
-        zsock_destroy(&self->socket);
-    }
-    if (self->monitor != NULL) {
-        zloop_reader_end(self->loop, self->monitor);
-        zsock_destroy(&self->monitor);
-    }
+    monitor_destroy(&self->monitor);
+    if (self->socket == NULL)
+        return;
+    zloop_reader_end(self->loop, self->socket);
+    zsock_destroy(&self->socket);
 }
 
 /* The connection has ended. libzmq would make another one behind our back, and say nothing of what
  * was missed. What had arrived before is still good: while there is some of it the report stays. */
-static int feed_lose(zloop_t *loop, zsock_t *monitor, void *arg)
+static int feed_lose(zloop_t *loop, zsock_t *reports, void *arg)
 {
     struct cached_feed *self = arg;
     (void)loop;
-    (void)monitor;
+    (void)reports;
     if ((zsock_events(self->socket) & ZMQ_POLLIN) != 0)
         return 0;
     feed_close(self);
@@ -100,20 +94,6 @@ static int feed_lose(zloop_t *loop, zsock_t *monitor, void *arg)
     self->owner->lost(self->arg);
     self->owner->drained(self->arg);
     return 0;
-}
-
-static int feed_watch(struct cached_feed *self)
-{
-    char name[64]; /* libzmq forgets one with some delay: no two may be the same */
-    snprintf(name, sizeof name, "inproc://leases-%p-%" PRId64, (void *)self, clock_us());
-    self->monitor = zsock_new(ZMQ_PAIR);
-    if (self->monitor == NULL)
-        return -1;
-    zsock_set_linger(self->monitor, 0);
-    if (zmq_socket_monitor(zsock_resolve(self->socket), name, ZMQ_EVENT_DISCONNECTED) != 0 ||
-        zmq_connect(zsock_resolve(self->monitor), name) != 0)
-        return -1;
-    return zloop_reader(self->loop, self->monitor, feed_lose, self);
 }
 
 static int feed_connect(struct cached_feed *self)
@@ -128,7 +108,10 @@ static int feed_connect(struct cached_feed *self)
         zmq_setsockopt(zsock_resolve(self->socket), ZMQ_SUBSCRIBE, feed_topic, sizeof feed_topic);
     assert(rc == 0);
     (void)rc;
-    if (zloop_reader(self->loop, self->socket, feed_ready, self) != 0 || feed_watch(self) != 0)
+    if (zloop_reader(self->loop, self->socket, feed_ready, self) != 0)
+        return -1;
+    self->monitor = monitor_new(self->loop, self->socket, feed_lose, self);
+    if (self->monitor == NULL)
         return -1;
     return zsock_connect(self->socket, "%s", self->endpoints[self->place]);
 }

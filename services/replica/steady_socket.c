@@ -3,8 +3,6 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "services/replica/steady_socket.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +10,7 @@
 #include "broker/bus/alloc.h"
 #include "broker/bus/clock.h"
 #include "broker/bus/limits.h"
+#include "broker/bus/monitor.h"
 
 struct steady_socket {
     zloop_t *loop; /* not owned */
@@ -19,34 +18,29 @@ struct steady_socket {
     steady_socket_make_fn *make;
     zloop_reader_fn *read; /* or NULL */
     void *arg;
-    struct alarm *alarm; /* for the end of the pause after a loss */
-    zsock_t *socket;     /* NULL: during the pause */
-    zsock_t *monitor;    /* libzmq's reports on it; lives as long as that */
+    struct alarm *alarm;     /* for the end of the pause after a loss */
+    zsock_t *socket;         /* NULL: during the pause */
+    struct monitor *monitor; /* of the socket; lives as long as that */
 };
 
 static void steady_close(struct steady_socket *self)
 {
-    if (self->socket != NULL) {
-        if (self->read != NULL)
-            zloop_reader_end(self->loop, self->socket);
-        /* First, because libzmq's thread would wait for ever to report to a closed monitor. */
-        zmq_socket_monitor(zsock_resolve(self->socket), NULL, 0);
-        zsock_destroy(&self->socket);
-    }
-    if (self->monitor != NULL) {
-        zloop_reader_end(self->loop, self->monitor);
-        zsock_destroy(&self->monitor);
-    }
+    monitor_destroy(&self->monitor);
+    if (self->socket == NULL)
+        return;
+    if (self->read != NULL)
+        zloop_reader_end(self->loop, self->socket);
+    zsock_destroy(&self->socket);
 }
 
 /* The connection is lost; libzmq may be about to try again, or not. What had arrived before is still
  * good: while there is some of it the report stays, so that its reader has a turn and then this. */
-static int steady_lose(zloop_t *loop, zsock_t *monitor, void *arg)
+static int steady_lose(zloop_t *loop, zsock_t *reports, void *arg)
 {
     struct steady_socket *self = arg;
 
     (void)loop;
-    (void)monitor;
+    (void)reports;
     if (self->read != NULL && (zsock_events(self->socket) & ZMQ_POLLIN) != 0)
         return 0;
     steady_close(self);
@@ -54,27 +48,13 @@ static int steady_lose(zloop_t *loop, zsock_t *monitor, void *arg)
     return 0;
 }
 
-static int steady_watch(struct steady_socket *self)
-{
-    char name[64]; /* libzmq forgets one with some delay: no two may be the same */
-    snprintf(name, sizeof name, "inproc://steady-%p-%" PRId64, (void *)self, clock_us());
-    self->monitor = zsock_new(ZMQ_PAIR);
-    if (self->monitor == NULL)
-        return -1;
-    zsock_set_linger(self->monitor, 0);
-    if (zmq_socket_monitor(zsock_resolve(self->socket), name, ZMQ_EVENT_DISCONNECTED) != 0)
-        return -1;
-    if (zmq_connect(zsock_resolve(self->monitor), name) != 0)
-        return -1;
-    return zloop_reader(self->loop, self->monitor, steady_lose, self);
-}
-
 static int steady_open(struct steady_socket *self)
 {
     self->socket = self->make(self->arg);
     if (self->read != NULL)
         zloop_reader(self->loop, self->socket, self->read, self->arg);
-    if (steady_watch(self) == 0 && zsock_connect(self->socket, "%s", self->endpoint) == 0)
+    self->monitor = monitor_new(self->loop, self->socket, steady_lose, self);
+    if (self->monitor != NULL && zsock_connect(self->socket, "%s", self->endpoint) == 0)
         return 0;
     steady_close(self);
     return -1;
