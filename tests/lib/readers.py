@@ -9,11 +9,13 @@ It is a process of its own, so that it costs those beside it nothing but process
 what it reads to the file at @path. Guests are items that come and go, all of one topic and one
 stock: one request of GUESTS_SHARE looks one of them up, or lists them.
 
-Every TICK_S it asks each bridge LANES times, over connections that are kept. A bridge that is
-silent is asked again each PROBE_S by one more connection, up to CROWD of them: so, when it goes on
-after a pause, requests wait for it that came at any time of the pause. Those are what a cache must
-not answer by a lease that ended meanwhile; an answer to what was asked before the pause may well
-be old.
+Every TICK_S it asks each bridge up to BURST times, over connections that are kept, as long as fewer
+than LANES wait for an answer, and no more than ALIKE of them for the same item: what a bridge has to
+ask others for may take seconds, and what it remembers is to be asked for meanwhile. A bridge that
+is silent is asked again each PROBE_S by one more connection, up to CROWD of them: so, when it goes
+on after a pause, requests wait for it that came at any time of the pause. Those are what a cache
+must not answer by a lease that ended meanwhile; an answer to what was asked before the pause may
+well be old.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -32,8 +34,9 @@ sys.dont_write_bytecode = True
 
 from history import UNKNOWN_TYPES, now, refusal_essentials  # noqa: E402
 
-TICK_S, LANES = 0.006, 4
-PROBE_S, CROWD = 0.05, 64
+TICK_S, BURST, LANES, ALIKE = 0.006, 6, 24, 2
+PROBE_S, CROWD = 0.05, 80
+CHOICES = 16  # to find what not ALIKE wait for
 GUESTS_TOPIC, GUESTS_STOCK, GUESTS_SHARE = "guests", 5, 8
 REST_S = 0.05  # for a bridge that could not be reached
 ANSWER_S_MAX = 5.0
@@ -89,8 +92,9 @@ class Connection:
     """One to a bridge: it is being made, idle, or waits for the answer to one request. Its methods
     raise OSError."""
 
-    def __init__(self, bridge):
+    def __init__(self, bridge, wanted):
         self.bridge = bridge
+        self.wanted = wanted  # what it is for, next or now
         self.socket = socket.socket()
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.setblocking(False)
@@ -100,13 +104,13 @@ class Connection:
             raise OSError(problem, os.strerror(problem))
         self.fd = self.socket.fileno()
         self.is_made = False
-        self.item = None  # that it asks for
+        self.item = None  # that it has asked for
         self.since = now()  # when it began to make the connection, or asked
         self.received = b""
 
-    def ask(self, item):
-        self.item, self.since, self.received = item, now(), b""
-        self.socket.send(self.bridge.requests[item])
+    def ask(self):
+        self.item, self.since, self.received = self.wanted, now(), b""
+        self.socket.send(self.bridge.requests[self.item])
 
     def answer(self):
         """Read what has come: the answer as (status, head, body); None while it is not whole."""
@@ -161,10 +165,18 @@ class Reading:
         self.poll = select.epoll()
         self.connections = {}
 
-    def choose(self):
+    def draw(self):
         if not self.choices:
             self.choices = self.rng.choices(*zip(*self.weights.items()), k=1000)
         return self.choices.pop()
+
+    def choose(self, bridge):
+        """What to ask a bridge for that not ALIKE wait for already, None if that is not found."""
+        for _ in range(CHOICES):
+            item = self.draw()
+            if sum(connection.wanted == item for connection in bridge.busy) < ALIKE:
+                return item
+        return None
 
     def run(self, stop):
         """Until the descriptor @stop is readable."""
@@ -193,22 +205,27 @@ class Reading:
                            if moment - one.since > ANSWER_S_MAX * NANO]:
             self.lose(connection)
         silent = moment - bridge.latest >= PROBE_S * NANO
-        while (len(bridge.busy) < LANES or silent and len(bridge.busy) < CROWD) and \
-                moment >= bridge.rests_until:
-            self.ask(bridge)
+        for _ in range(BURST):
+            if len(bridge.busy) >= (CROWD if silent else LANES) or moment < bridge.rests_until:
+                break
+            item = self.draw() if silent else self.choose(bridge)
+            if item is None:
+                break
+            self.ask(bridge, item)
             silent = False
         while len(bridge.idle) > LANES:
             self.close(bridge.idle.pop())
 
-    def ask(self, bridge):
+    def ask(self, bridge, item):
         bridge.latest = now()
         if bridge.idle:
             connection = bridge.idle.pop()
+            connection.wanted = item
             bridge.busy.add(connection)
             self.send(connection)
             return
         try:
-            connection = Connection(bridge)
+            connection = Connection(bridge, item)
         except OSError:
             bridge.rest()
             return
@@ -218,7 +235,7 @@ class Reading:
 
     def send(self, connection):
         try:
-            connection.ask(self.choose())
+            connection.ask()
         except OSError:
             self.lose(connection)
 

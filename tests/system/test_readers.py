@@ -7,13 +7,14 @@ SPDX-License-Identifier: Apache-2.0
 import http.server
 import json
 import threading
+from collections import Counter
 
 import pytest
 
 import history
 from cluster import wait_until
 from history import now
-from readers import CROWD, LANES, NANO, PROBE_S, Readers
+from readers import ALIKE, CROWD, LANES, NANO, PROBE_S, Reading, Readers
 
 SILENCE_S = 0.5
 
@@ -29,6 +30,7 @@ class Bridge(http.server.ThreadingHTTPServer):
         self.goes_on = threading.Event()
         self.goes_on.set()
         self.version, self.memory, self.guests = 7, False, [21]
+        self.held = ()  # items that are not answered while it stands still; (): all
         self.failure = None  # a status and a type; a status of 0: no answer
         self.answered = self.unanswered = 0
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
@@ -47,7 +49,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):  # pylint: disable=invalid-name; the name is the library's
         bridge = self.server
-        bridge.goes_on.wait()
+        if not bridge.held or int(self.path.rpartition("/")[2]) in bridge.held:
+            bridge.goes_on.wait()
         if self.path.startswith("/search/"):
             status, told = 200, {"items": [{"id": item} for item in bridge.guests], "next": None}
         else:
@@ -101,7 +104,7 @@ def noted(readers, folder):
 
 
 def test_what_is_read_is_noted_with_its_time_and_where_it_came_from(bridge, tmp_path):
-    """Each item as often as it weighs, and whether an answer came from memory."""
+    """And whether an answer came from memory."""
     began = now()
     with reading(bridge, tmp_path) as readers:
         wait_until(lambda: bridge.answered >= 150, 60)
@@ -114,7 +117,17 @@ def test_what_is_read_is_noted_with_its_time_and_where_it_came_from(bridge, tmp_
     assert {tuple(row[3:]) for row in rows if row[2] < between} == {(3, 7, False)}
     assert (3, 8, True) in {tuple(row[3:]) for row in rows if row[1] > between}
     assert 0 < readers.remembered == sum(row[5] for row in rows)
-    assert 0 < 3 * sum(row[0] == 1 for row in rows) < sum(row[0] == 2 for row in rows)
+    assert {row[0] for row in rows} == {1, 2}
+
+
+def test_each_item_is_drawn_as_often_as_it_weighs():
+    """And guests once in eight times, half of these as a list."""
+    everything = Reading(1, {1: 1, 2: 9}, [], [21, 22])
+    counts = Counter(everything.draw() for _ in range(40000))
+    of_guests = counts[21] + counts[22] + counts["guests"]
+    assert 0.08 < counts[1] / (counts[1] + counts[2]) < 0.12
+    assert 0.11 < of_guests / counts.total() < 0.14
+    assert 0.45 < counts["guests"] / of_guests < 0.55
 
 
 def test_who_comes_and_goes_is_looked_up_and_listed(bridge, tmp_path):
@@ -145,6 +158,24 @@ def test_who_was_silent_is_met_by_requests_of_all_the_time_of_its_silence(bridge
     assert len(during) > SILENCE_S / PROBE_S / 3
     assert during[-1] - during[0] > SILENCE_S * NANO / 3
     assert sum(row[1] < until < row[2] for row in rows) <= CROWD
+
+
+def test_what_is_waited_for_keeps_nobody_from_asking_for_the_rest(bridge, tmp_path):
+    """What a bridge has to ask others for may take seconds; what it remembers is asked for."""
+    with reading(bridge, tmp_path) as readers:
+        go_on(bridge)
+        bridge.held = (2,)
+        bridge.goes_on.clear()
+        since = now()
+        go_on(bridge)
+        until = now()
+        bridge.goes_on.set()
+        go_on(bridge)
+    rows, attempts = noted(readers, tmp_path)
+    assert attempts == []
+    held = [row for row in rows if row[0] == 2 and since < row[1] and row[1] < until < row[2]]
+    assert len(held) <= ALIKE + (until - since) / NANO / PROBE_S
+    assert sum(row[0] == 1 and since < row[1] and row[2] < until for row in rows) > 2 * LANES
 
 
 def test_what_fails_is_noted_as_refused_or_unknown(bridge, tmp_path):
