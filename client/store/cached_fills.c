@@ -10,6 +10,7 @@
 #include "broker/bus/alloc.h"
 #include "broker/bus/err.h"
 #include "broker/bus/limits.h"
+#include "broker/bus/number_table.h"
 #include "client/store/handle.h"
 
 struct cached_fills {
@@ -70,16 +71,6 @@ static void fill_free(void **item)
     free(fill->key);
     free(fill);
     *item = NULL;
-}
-
-static size_t token_hash(const void *token)
-{
-    return (size_t) * (const uint64_t *)token;
-}
-
-static int token_compare(const void *one, const void *other)
-{
-    return *(const uint64_t *)one != *(const uint64_t *)other;
 }
 
 static void fill_keep(struct fill *self, const struct leased_value *value)
@@ -152,11 +143,7 @@ struct cached_fills *cached_fills_new(struct pygmy *store, struct leased_cache *
     self->cache = cache;
     self->list = zlistx_new();
     zlistx_set_destructor(self->list, fill_free);
-    self->by_token = zhashx_new();
-    zhashx_set_key_duplicator(self->by_token, NULL);
-    zhashx_set_key_destructor(self->by_token, NULL);
-    zhashx_set_key_hasher(self->by_token, token_hash);
-    zhashx_set_key_comparator(self->by_token, token_compare);
+    self->by_token = number_table_new();
     return self;
 }
 

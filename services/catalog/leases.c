@@ -10,6 +10,7 @@
 #include "broker/bus/clock.h"
 #include "broker/bus/err.h"
 #include "broker/bus/limits.h"
+#include "broker/bus/number_table.h"
 #include "services/catalog/leases_internal.h"
 #include "services/catalog/sessions.h"
 
@@ -217,31 +218,6 @@ json_t *leases_status(const struct leases *self)
 
 /* ---- Life ---------------------------------------------------------------------------------- */
 
-static size_t ticket_hash(const void *key)
-{
-    return (size_t)(*(const uint64_t *)key * 0x9e3779b97f4a7c15ULL >> 16);
-}
-
-static int ticket_compare(const void *one, const void *other)
-{
-    uint64_t a = *(const uint64_t *)one;
-    uint64_t b = *(const uint64_t *)other;
-
-    return (a > b) - (a < b);
-}
-
-/* By the ticket that the item itself holds. */
-static zhashx_t *leases_hash_new(void)
-{
-    zhashx_t *hash = zhashx_new();
-
-    zhashx_set_key_duplicator(hash, NULL);
-    zhashx_set_key_destructor(hash, NULL);
-    zhashx_set_key_hasher(hash, ticket_hash);
-    zhashx_set_key_comparator(hash, ticket_compare);
-    return hash;
-}
-
 struct leases *leases_new(const struct leases_options *options)
 {
     struct leases *self = alloc_zero(sizeof *self);
@@ -254,8 +230,8 @@ struct leases *leases_new(const struct leases_options *options)
     self->table = lease_table_new();
     self->alarm = alarm_new(options->loop, leases_on_alarm, self);
     self->alarm_ms = INT64_MAX;
-    self->writes = leases_hash_new();
-    self->asks = leases_hash_new();
+    self->writes = number_table_new();
+    self->asks = number_table_new();
     self->ordered = zlistx_new();
     self->ordered_ms = INT64_MAX;
     leases_make_series(&self->series, options->metrics);

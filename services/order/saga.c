@@ -17,6 +17,7 @@
 
 #include "broker/bus/alloc.h"
 #include "broker/bus/err.h"
+#include "broker/bus/number_table.h"
 #include "services/order/saga_internal.h"
 
 /* ---- Bytes and actions ---------------------------------------------------- */
@@ -84,19 +85,6 @@ static void saga_action_drop(void **item)
 }
 
 /* ---- Flows ---------------------------------------------------------------- */
-
-static size_t call_hash(const void *key)
-{
-    return (size_t)(*(const uint64_t *)key * 0x9e3779b97f4a7c15ULL >> 16);
-}
-
-static int call_compare(const void *one, const void *other)
-{
-    uint64_t a = *(const uint64_t *)one;
-    uint64_t b = *(const uint64_t *)other;
-
-    return (a > b) - (a < b);
-}
 
 static void flow_free(void **item)
 {
@@ -446,11 +434,7 @@ struct saga *saga_new(void)
     self->by_key = zhashx_new();
     zhashx_set_key_duplicator(self->by_key, NULL);
     zhashx_set_key_destructor(self->by_key, NULL);
-    self->by_call = zhashx_new();
-    zhashx_set_key_duplicator(self->by_call, NULL);
-    zhashx_set_key_destructor(self->by_call, NULL);
-    zhashx_set_key_hasher(self->by_call, call_hash);
-    zhashx_set_key_comparator(self->by_call, call_compare);
+    self->by_call = number_table_new();
     batch_init(&self->settle, SAGA_SETTLE);
     batch_init(&self->close, SAGA_CLOSE);
     return self;
