@@ -28,6 +28,7 @@ struct page_row {
     struct page *page;
     int64_t id;
     json_t *item; /* the short form; NULL: there is no such item, or not yet */
+    size_t bytes; /* what the store counts it as in a page */
 };
 
 struct page {
@@ -35,7 +36,8 @@ struct page {
     struct caching *caching;
     struct call *call;
     struct cached_search search; /* its topic is that of the call's request */
-    uint64_t term;               /* in which the leader was asked for the key */
+    uint64_t term;               /* in which the leader was asked for the list */
+    bool asks_key;               /* and for the key */
     struct page_row *rows;
     size_t row_count;
     size_t missing; /* rows that are waited for */
@@ -96,13 +98,6 @@ static json_t *page_next(const struct page *self, size_t count)
     return json_string(cursor);
 }
 
-static size_t row_bytes(const struct page_row *self)
-{
-    return 256 + 2 * (json_string_length(json_object_get(self->item, "title")) +
-                      json_string_length(json_object_get(self->item, "authors")) +
-                      json_string_length(json_object_get(self->item, "topic")));
-}
-
 /* As the store does it: in rising order, no more than fits into an answer. */
 static void page_finish(struct page *self)
 {
@@ -113,7 +108,7 @@ static void page_finish(struct page *self)
         const struct page_row *row = &self->rows[i];
         if (row->item == NULL)
             continue;
-        bytes += row_bytes(row);
+        bytes += row->bytes;
         if (bytes > PAGE_BYTES_MAX && json_array_size(items) > 0)
             break;
         json_array_append(items, row->item);
@@ -140,6 +135,15 @@ static json_t *row_short(const json_t *item)
     return self;
 }
 
+/* So that a page ends where one of the store does. */
+static size_t row_bytes(const json_t *item)
+{
+    return 256 + 2 * (json_string_length(json_object_get(item, "title")) +
+                      json_string_length(json_object_get(item, "authors")) +
+                      json_string_length(json_object_get(item, "topic")) +
+                      json_string_length(json_object_get(item, "isbn")));
+}
+
 static void row_take(struct page_row *self, const struct leased_value *value)
 {
     struct pygmy_cached item;
@@ -148,6 +152,7 @@ static void row_take(struct page_row *self, const struct leased_value *value)
         return;
     json_t *body = cached_item_body(&item);
     self->item = row_short(json_object_get(body, "item"));
+    self->bytes = row_bytes(json_object_get(body, "item"));
     json_decref(body);
 }
 
@@ -239,7 +244,7 @@ static uint64_t page_term(const struct page *self)
 }
 
 /* What the leader said counts in the term in which it was asked: a later one may fold case
- * otherwise. */
+ * otherwise. Of a fill, whoever it was that thought to lead, that the list is too long to be one. */
 static void page_learn(const struct page *self, const struct pygmy_reply *reply)
 {
     const char *key = json_string_value(json_object_get(reply->body, "key"));
@@ -255,7 +260,7 @@ static void list_done(struct cached_waiter *waiter, const struct pygmy_reply *re
                       const struct leased_value *value)
 {
     struct page *self = (struct page *)waiter;
-    if (self->term != 0)
+    if (self->asks_key || reply->code == ERR_TOO_LARGE)
         page_learn(self, reply);
     self->attempts = reply->attempts;
     if (value != NULL)
@@ -265,13 +270,14 @@ static void list_done(struct cached_waiter *waiter, const struct pygmy_reply *re
 }
 
 static struct page *page_new(struct caching *caching, struct call *call,
-                             const struct cached_search *search)
+                             const struct cached_search *search, uint64_t term)
 {
     struct page *self = alloc_zero(sizeof *self);
     *self = (struct page){.waiter.done = list_done,
                           .caching = caching,
                           .call = call,
                           .search = *search,
+                          .term = term,
                           .cached = true};
     call_hold(call, page_free, self);
     return self;
@@ -294,14 +300,14 @@ static void page_begin_list(struct page *self, const char *key)
         page_pass(self);
 }
 
-static void page_ask_leader(struct page *self, uint64_t term)
+static void page_ask_leader(struct page *self)
 {
     struct cached_read read = page_read(self);
     if (read.left_ms <= 0) {
         page_pass(self);
         return;
     }
-    self->term = term;
+    self->asks_key = true;
     self->cached = false;
     read.topic = self->search.topic;
     cached_fills_ask(self->caching->fills, &read, &self->waiter);
@@ -316,9 +322,9 @@ void cached_page_route(struct caching *self, struct call *call, const struct cac
         call_pass(call);
         return;
     }
-    struct page *page = page_new(self, call, search);
+    struct page *page = page_new(self, call, search, counts.term);
     if (key != NULL)
         page_begin_list(page, key);
     else
-        page_ask_leader(page, counts.term);
+        page_ask_leader(page);
 }

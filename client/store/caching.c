@@ -13,6 +13,9 @@
 #include "broker/bus/limits.h"
 #include "client/store/caching_parts.h"
 
+/* As the store takes it. */
+#define CURSOR_BYTES_MAX 19
+
 /* ---- Which calls ----------------------------------------------------------------------------- */
 
 static bool request_is(const json_t *request, const char *op)
@@ -49,7 +52,7 @@ static bool request_cursor(const json_t *value, int64_t *after)
     *after = 0;
     if (value == NULL)
         return true;
-    if (text == NULL || *text == '\0')
+    if (text == NULL || *text == '\0' || strlen(text) > CURSOR_BYTES_MAX)
         return false;
     for (; *text != '\0'; text++) {
         if (*text < '0' || *text > '9' || *after > ITEM_ID_MAX)

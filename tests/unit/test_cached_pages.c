@@ -184,6 +184,46 @@ static void test_of_a_huge_topic_it_is_a_search(void **state)
     }
 }
 
+/* Nor is one that has become so since its key was told. */
+static void test_of_a_topic_that_grew_huge_it_is_a_search(void **state)
+{
+    struct rig *self = *state;
+    struct pygmy_reply reply = {0};
+    have_list(self, "[1]");
+    pygmy_cache_drop(self->store, 0);
+    start(self, &reply, NULL, 0);
+    rig_answer(self, rig_expect(self, 2, "catalog.leader", FILL), ERR_TOO_LARGE,
+               json_pack("{s{}}", "error"));
+    for (size_t i = 3; i < 5; i++) {
+        rig_answer(self, rig_expect(self, i, "catalog", SEARCH), OK,
+                   json_pack("{s[] sn}", "items", "next"));
+        expect_page(self, &reply, "", false);
+        if (i == 3)
+            start(self, &reply, NULL, 0);
+    }
+}
+
+/* A page holds as many bytes as one of the store, and what it does not show of an item counts. */
+static void test_a_page_ends_where_one_of_the_store_does(void **state)
+{
+    struct rig *self = *state;
+    struct pygmy_reply reply = {0};
+    char *isbn = alloc_zero(PAGE_BYTES_MAX / 2);
+    memset(isbn, '1', PAGE_BYTES_MAX / 2 - 1 - 256);
+    have_list(self, "[1,2]");
+    start(self, &reply, NULL, 0);
+    self->number = 4;
+    rig_run_until(self, rig_has_reads);
+    for (size_t i = 0; i < 2; i++) {
+        json_t *item = rig_item((int64_t)i + 1, 30);
+        if (i == 1)
+            json_object_set_new(item, "isbn", json_string(isbn));
+        rig_answer(self, self->reads[2 + i], OK, json_pack("{so}", "item", item));
+    }
+    expect_page(self, &reply, "1 >1", false);
+    free(isbn);
+}
+
 static bool has_term(struct rig *self)
 {
     return rig_counts(self).term == self->term && rig_has_lease(self);
@@ -246,6 +286,7 @@ static void test_what_is_not_valid_goes_to_the_store(void **state)
         "{\"op\":\"search\",\"topic\":\"x\",\"cursor\":\"x\"}",
         "{\"op\":\"search\",\"topic\":\"x\",\"cursor\":5}",
         "{\"op\":\"search\",\"topic\":\"x\",\"cursor\":\"99999999999999999999\"}",
+        "{\"op\":\"search\",\"topic\":\"x\",\"cursor\":\"00000000000000000001\"}",
         "{\"op\":\"search\",\"topic\":\"x\",\"query\":\"y\"}",
         "{\"op\":\"search\",\"topic\":\"\"}",
         "{\"op\":\"search\",\"topic\":\"x\\u0000\"}",
@@ -296,6 +337,8 @@ int main(void)
         TEST(test_with_a_pending_item_it_is_a_search),
         TEST(test_with_a_pending_list_it_is_a_search),
         TEST(test_of_a_huge_topic_it_is_a_search),
+        TEST(test_of_a_topic_that_grew_huge_it_is_a_search),
+        TEST(test_a_page_ends_where_one_of_the_store_does),
         TEST(test_spellings_are_forgotten_with_the_term),
         TEST(test_a_page_ends_at_its_deadline),
         TEST(test_what_is_not_valid_goes_to_the_store),
