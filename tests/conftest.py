@@ -21,6 +21,10 @@ def pytest_configure(config):
     config.addinivalue_line(
         "markers", "alone: it measures time or memory, and is run by itself when all others are done"
     )
+    config.addinivalue_line(
+        "markers", "bare: a sanitizer in the programs has nothing to see in it that it doesn't see"
+        " elsewhere, and the test is left out with one"
+    )
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -61,6 +61,7 @@ def test_every_worker_registers_with_every_broker(store):
 
 
 @pytest.mark.alone
+@pytest.mark.bare
 def test_a_killed_broker_costs_no_more_than_a_pause(store):
     with Customers(store) as customers:
         for _ in range(2):  # there and back
@@ -73,6 +74,7 @@ def test_a_killed_broker_costs_no_more_than_a_pause(store):
 
 
 @pytest.mark.alone
+@pytest.mark.bare
 def test_a_broker_that_stands_still_costs_a_pause_until_it_is_missed(store):
     with Customers(store) as customers:
         broker = in_use(store)
@@ -89,6 +91,7 @@ def test_a_broker_that_stands_still_costs_a_pause_until_it_is_missed(store):
 
 
 @pytest.mark.alone
+@pytest.mark.bare
 def test_a_broker_that_drains_costs_nothing(store):
     with Customers(store) as customers:
         for _ in range(2):
@@ -108,6 +111,7 @@ def test_the_loss_of_both_brokers_is_outlived(store):
 
 
 @pytest.mark.alone
+@pytest.mark.bare
 def test_a_broker_that_was_away_has_its_workers_back_soon(store):
     """However long it was away: here for as long as it takes the pauses to reach their bound."""
     with Customers(store) as customers:

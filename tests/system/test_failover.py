@@ -254,6 +254,7 @@ def report(failovers):
 
 
 @pytest.mark.alone
+@pytest.mark.bare
 @pytest.mark.limit_s(120 + 30 * FAILOVERS)
 def test_a_killed_leader_is_followed_by_another_at_once(store):
     """However often: customers over HTTP see no error, and everybody writes again soon."""
@@ -276,6 +277,7 @@ def test_a_killed_leader_is_followed_by_another_at_once(store):
 
 
 @pytest.mark.alone
+@pytest.mark.bare
 @pytest.mark.limit_s(120 + 30 * FAILOVERS)
 def test_a_killed_follower_costs_nobody_an_error(store):
     """No refusal and no unknown outcome, whether it is written or read, over HTTP or the bus."""

@@ -85,6 +85,7 @@ def test_a_follower_that_is_away_costs_nothing_and_is_missed(store, group):
 
 
 @pytest.mark.alone
+@pytest.mark.bare
 @pytest.mark.parametrize("group", GROUPS)
 def test_a_killed_leader_is_followed_by_another_without_an_error(store, group):
     with Customers(store) as customers:
@@ -98,6 +99,7 @@ def test_a_killed_leader_is_followed_by_another_without_an_error(store, group):
 
 
 @pytest.mark.alone
+@pytest.mark.bare
 @pytest.mark.parametrize("group", GROUPS)
 def test_a_leader_that_is_restarted_hands_over_without_an_error(store, group):
     with Customers(store) as customers:

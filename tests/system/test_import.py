@@ -39,6 +39,7 @@ def write(store, name, text):
 
 @needs_books
 @pytest.mark.alone
+@pytest.mark.bare
 def test_ten_thousand_real_books(cluster):
     """Under five seconds, with a progress bar; a second run changes nothing and says so; and the
     books are found and sold by both clients."""

@@ -23,6 +23,8 @@ import pytest
 from cluster import ROOT
 from linear import CHANGE, DENIAL, NEVER, READ, Op
 
+pytestmark = pytest.mark.bare  # the judge is no program of the compiler
+
 JUDGE = os.path.join(ROOT, "tests", "lib", "judge")
 JUDGED = int(os.environ.get("PYGMY_JUDGED", "60"))
 # Of the histories that are judged for speed: attempts, the share of lookups, and the most that it

@@ -488,6 +488,7 @@ def test_one_that_has_recovered_can_teach_another(shop):
 
 
 @pytest.mark.alone
+@pytest.mark.bare
 def test_leadership_stays_when_one_comes_back(shop):
     """Whoever leads goes on doing so, whatever the number of the one that returns. (The highest
     number took over whenever it came back.)"""
