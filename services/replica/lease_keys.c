@@ -201,7 +201,17 @@ int64_t keys_unacked_since(const struct lease_table *self, uint64_t acked)
 
 /* ---- Time ---------------------------------------------------------------------------------- */
 
-/* B7: the same message again, for those who have not acknowledged it. */
+/* B7: when a message is due again: LEASE_REPEAT_MS after it was told first, and then whenever its age
+ * has doubled. All caches hear each repetition, and those acknowledge it again that did so before: if
+ * it is told faster than they can, nobody is ever done. */
+static int64_t key_again_ms(const struct lease_key *key)
+{
+    const int64_t age_ms = key->sent_ms - key->told_ms;
+
+    return key->sent_ms + (age_ms > LEASE_REPEAT_MS ? age_ms : LEASE_REPEAT_MS);
+}
+
+/* The same message again, for those who have not acknowledged it. */
 void keys_repeat(struct lease_table *self, int64_t now_ms)
 {
     size_t count = 0;
@@ -211,13 +221,13 @@ void keys_repeat(struct lease_table *self, int64_t now_ms)
         for (count = 1; first + count < self->approving_count; count++)
             if (keys[count]->seq != keys[0]->seq)
                 break;
-        if (now_ms >= keys[0]->sent_ms + LEASE_REPEAT_MS) {
+        if (now_ms >= key_again_ms(keys[0])) {
             struct lease_action *action = table_act(self, LEASE_INVALIDATE);
             action->seq = keys[0]->seq;
             action->keys = keys_copy(keys, count);
             keys[0]->sent_ms = now_ms;
         }
-        table_due(self, keys[0]->sent_ms + LEASE_REPEAT_MS);
+        table_due(self, key_again_ms(keys[0]));
     }
 }
 

@@ -298,6 +298,24 @@ static void test_an_invalidation_is_repeated(void **state)
     leader_close(&leader);
 }
 
+/* But ever more seldom: each time all caches hear it, and acknowledge it, also those that did so in
+ * time. Were they too slow for 20 ms, they would be slower with each repetition. */
+static void test_an_invalidation_is_repeated_ever_more_seldom(void **state)
+{
+    struct leader leader;
+    (void)state;
+    leader_lease(&leader, 1);
+    leader_write(&leader, 7, "a");
+    leader_expect(&leader, "inv 1:a ");
+    for (int64_t age_ms = LEASE_REPEAT_MS; age_ms < LEASE_WAIT_MS / 2; age_ms *= 2) {
+        leader_at(&leader, age_ms - 1);
+        leader_expect(&leader, "");
+        leader_at(&leader, age_ms);
+        leader_expect(&leader, "inv 1:a ");
+    }
+    leader_close(&leader);
+}
+
 /* Who has nothing to tell says what was told last, at once in a new term: a lost message is
  * noticed. */
 static void test_silence_is_filled_with_beats(void **state)
@@ -485,6 +503,7 @@ int main(void)
         cmocka_unit_test(test_a_key_is_released_when_it_was_quiet),
         cmocka_unit_test(test_a_key_is_not_released_with_a_write_in_flight),
         cmocka_unit_test(test_an_invalidation_is_repeated),
+        cmocka_unit_test(test_an_invalidation_is_repeated_ever_more_seldom),
         cmocka_unit_test(test_silence_is_filled_with_beats),
         cmocka_unit_test(test_who_waits_is_refused_when_leadership_goes),
         cmocka_unit_test(test_a_write_of_an_earlier_term_is_no_more),
