@@ -53,7 +53,7 @@ static void lease_send(struct cached_lease *self, const struct leased_ask *ask)
 {
     struct sent_ask *sent = alloc_zero(sizeof *sent);
     const char *secret = handle_secret(self->store);
-    json_t *request = lease_wire_request(ask);
+    json_t *request = lease_wire_request(ask, self->cluster);
     if (secret != NULL)
         json_object_set_new(request, "secret", json_string(secret));
     char *text = json_dumps(request, JSON_COMPACT);

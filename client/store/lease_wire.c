@@ -8,13 +8,14 @@
 
 #include "broker/bus/alloc.h"
 
-json_t *lease_wire_request(const struct leased_ask *ask)
+json_t *lease_wire_request(const struct leased_ask *ask, const char *cluster)
 {
     static const char *const names[] = {
         [LEASED_OPEN] = "lease_open", [LEASED_SYNC] = "lease_sync", [LEASED_RENEW] = "lease_renew"};
     json_t *request = json_pack("{ss}", "op", names[ask->type]);
     if (ask->type == LEASED_OPEN)
         return request;
+    json_object_set_new(request, "cluster", json_string(cluster));
     json_object_set_new(request, "session", json_integer((json_int_t)ask->session));
     json_object_set_new(request, "term", json_integer((json_int_t)ask->term));
     json_object_set_new(request, "epoch", json_integer((json_int_t)ask->epoch));

@@ -11,8 +11,9 @@
 
 #include "client/store/leased_cache.h"
 
-/* The request of an ask, without a secret; the caller's. */
-json_t *lease_wire_request(const struct leased_ask *ask);
+/* The request of an ask, without a secret; the caller's. @cluster: that the session is one of; OPEN
+ * has none. */
+json_t *lease_wire_request(const struct leased_ask *ask, const char *cluster);
 
 /* A message of the feed, or what SYNCED and GRANT say. */
 struct lease_said {

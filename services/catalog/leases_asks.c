@@ -190,6 +190,11 @@ static struct lease_ask leases_enter_ask(struct leases *self, const struct lease
     return ticketed;
 }
 
+bool leases_is_ours(const struct leases *self, const char *cluster)
+{
+    return strcmp(cluster, self->uuid) == 0;
+}
+
 void leases_sync(struct leases *self, const struct lease_ask *ask, leases_answer_fn *answer,
                  void *arg)
 {

@@ -24,6 +24,9 @@
 #include "services/catalog/upkeep.h"
 #include "services/replica/fields.h"
 
+/* Of the cluster's uuid. */
+enum { UUID_DIGITS = 32 };
+
 struct catalog {
     struct node *node;
     struct machine *machine;
@@ -219,51 +222,65 @@ static void catalog_lease_open(void *arg, struct node_call *call, json_t *reques
 }
 
 /* What both asks have. */
-static void catalog_read_ask(struct fields *fields, struct lease_ask *ask)
+struct catalog_ask {
+    struct lease_ask ask;
+    struct text cluster;
+};
+
+static void catalog_read_ask(struct fields *fields, struct catalog_ask *self)
 {
     int64_t session = 0, term = 0, epoch = 0, number = 0;
 
+    fields_text(fields, "cluster", UUID_DIGITS, UUID_DIGITS, &self->cluster);
     fields_integer(fields, "session", 1, INT64_MAX, &session);
     fields_integer(fields, "term", 0, INT64_MAX, &term);
     fields_integer(fields, "epoch", 0, INT64_MAX, &epoch);
     fields_integer(fields, "ask", 0, INT64_MAX, &number);
-    *ask = (struct lease_ask){.session = (uint64_t)session,
-                              .term = (uint64_t)term,
-                              .epoch = (uint64_t)epoch,
-                              .ask = (uint64_t)number};
+    self->ask = (struct lease_ask){.session = (uint64_t)session,
+                                   .term = (uint64_t)term,
+                                   .epoch = (uint64_t)epoch,
+                                   .ask = (uint64_t)number};
+}
+
+/* Refuse what is none, and what is for another cluster. Returns whether it was. */
+static bool catalog_refuse_ask(struct catalog *self, struct node_call *call, struct fields *fields,
+                               const struct catalog_ask *ask)
+{
+    struct outcome *refusal = outcome_of_fields(fields);
+    if (refusal != NULL)
+        catalog_answer(self, &call, refusal);
+    else if (!leases_is_ours(self->leases, ask->cluster.data))
+        catalog_lease_done(waiting_new(self, call), ERR_NOT_FOUND, json_object());
+    else
+        return false;
+    return true;
 }
 
 static void catalog_lease_sync(void *arg, struct node_call *call, json_t *request)
 {
     struct catalog *self = arg;
+    struct catalog_ask read = {0};
     struct fields fields;
-    struct lease_ask ask;
 
     fields_init(&fields, request);
-    catalog_read_ask(&fields, &ask);
-    struct outcome *refusal = outcome_of_fields(&fields);
-    if (refusal != NULL)
-        catalog_answer(self, &call, refusal);
-    else
-        leases_sync(self->leases, &ask, catalog_lease_done, waiting_new(self, call));
+    catalog_read_ask(&fields, &read);
+    if (!catalog_refuse_ask(self, call, &fields, &read))
+        leases_sync(self->leases, &read.ask, catalog_lease_done, waiting_new(self, call));
 }
 
 static void catalog_lease_renew(void *arg, struct node_call *call, json_t *request)
 {
     struct catalog *self = arg;
+    struct catalog_ask read = {0};
     struct fields fields;
-    struct lease_ask ask;
     int64_t acked = 0;
 
     fields_init(&fields, request);
-    catalog_read_ask(&fields, &ask);
+    catalog_read_ask(&fields, &read);
     fields_integer(&fields, "acked", 0, INT64_MAX, &acked);
-    ask.acked = (uint64_t)acked;
-    struct outcome *refusal = outcome_of_fields(&fields);
-    if (refusal != NULL)
-        catalog_answer(self, &call, refusal);
-    else
-        leases_renew(self->leases, &ask, catalog_lease_done, waiting_new(self, call));
+    read.ask.acked = (uint64_t)acked;
+    if (!catalog_refuse_ask(self, call, &fields, &read))
+        leases_renew(self->leases, &read.ask, catalog_lease_done, waiting_new(self, call));
 }
 
 /* ---- The service -------------------------------------------------------- */

@@ -190,7 +190,7 @@ class Cache(threading.Thread):
         self.correlation += 1
         self.number += 1
         if op != "lease_open":
-            members.update(session=self.session, term=self.term, epoch=self.epoch,
+            members.update(cluster=self.cluster, session=self.session, term=self.term, epoch=self.epoch,
                            ask=self.number)
         self.under_way[self.correlation] = (op, self.number, self.epoch, now())
         body = json.dumps({"op": op, "secret": self.secret, **members}).encode()

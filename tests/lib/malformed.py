@@ -70,22 +70,22 @@ OPERATIONS = {
                        "import": ["rows", "default_price_cents", "default_stock"],
                        "reserve": ["key", "stamp", "lines"], "undo": ["key", "stamp", "lines"],
                        "settle": ["keys"], "close": ["keys"]},
-    "catalog.leases": {"lease_open": [], "lease_sync": ["session", "term", "epoch", "ask"],
-                       "lease_renew": ["session", "term", "epoch", "ask", "acked"]},
+    "catalog.leases": {"lease_open": [], "lease_sync": ["cluster", "session", "term", "epoch", "ask"],
+                       "lease_renew": ["cluster", "session", "term", "epoch", "ask", "acked"]},
     "order": {"order": ["number", "key"], "orders": ["limit", "cursor"], "tally": ["cursor"]},
     "order.leader": {"buy": ["key", "stamp", "lines"], "cancel": ["key", "stamp", "number"]},
 }
 GOOD = {"key": "malformed", "stamp": 0, "id": 999, "title": "T", "price_cents": 1, "lines":
         [{"id": 999, "quantity": 1}], "keys": ["none"], "rows": [{"id": 999, "title": "T"}],
         "change": 1, "number": 1, "session": 1, "term": 1, "epoch": 1, "ask": 1, "acked": 0,
-        "default_price_cents": 1}
+        "cluster": "0" * 32, "default_price_cents": 1}
 NEEDS = {"item_add": ["key", "stamp", "id", "title", "price_cents"], "item_remove": ["key", "stamp"],
          "item_edit": ["key", "stamp", "id", "title"], "stock": ["key", "stamp", "id", "change"],
          "import": ["key", "stamp", "rows", "default_price_cents"], "settle": ["keys"],
          "close": ["keys"], "reserve": ["key", "stamp", "lines"], "undo": ["key", "stamp", "lines"],
          "buy": ["key", "stamp", "lines"], "cancel": ["key", "stamp", "number"],
-         "lease_sync": ["session", "term", "epoch", "ask"],
-         "lease_renew": ["session", "term", "epoch", "ask", "acked"]}
+         "lease_sync": ["cluster", "session", "term", "epoch", "ask"],
+         "lease_renew": ["cluster", "session", "term", "epoch", "ask", "acked"]}
 
 
 def odd_requests(secret):

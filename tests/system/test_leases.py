@@ -328,7 +328,7 @@ def test_a_session_that_is_silent_is_closed(store, cache):
     client = Client(bus_endpoint(store))
     status, body = client.call(LEASES, {"op": "lease_renew", "secret": one.secret, "ask": 1000,
                                         "session": one.session, "term": one.term, "acked": 0,
-                                        "epoch": one.epoch})
+                                        "epoch": one.epoch, "cluster": one.cluster})
     client.close()
     assert status == NOT_FOUND and body["error"]["term"] == one.term, body
 
@@ -344,12 +344,15 @@ def test_asks_that_are_none_are_refused(store):
     status, opened = client.call(LEASES, {"op": "lease_open", "secret": secret})
     assert status == 0 and opened["cluster"] in store.read("cluster.conf"), opened
     good = {"secret": secret, "session": opened["session"], "term": opened["term"], "epoch": 1,
-            "ask": 1}
+            "ask": 1, "cluster": opened["cluster"]}
     for name in ("session", "term", "epoch", "ask"):
         assert client.call(LEASES, {"op": "lease_sync", **good, name: -1})[0] == INVALID
     assert client.call(LEASES, {"op": "lease_renew", **good})[0] == INVALID  # acked is missing
     other = {**good, "session": opened["session"] + 1}
     assert client.call(LEASES, {"op": "lease_sync", **other})[0] == NOT_FOUND
+    foreign = {**good, "cluster": "0" * 32}  # where the number may be of somebody else
+    assert client.call(LEASES, {"op": "lease_sync", **foreign})[0] == NOT_FOUND
+    assert client.call(LEASES, {"op": "lease_renew", **foreign, "acked": 0})[0] == NOT_FOUND
     status, body = client.call(LEASES, {"op": "lease_sync", **good, "term": opened["term"] + 1})
     assert status == MISMATCH and body["error"]["term"] == opened["term"], body
     status, body = client.call(LEASES, {"op": "lease_renew", **good, "acked": 0})

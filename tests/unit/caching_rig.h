@@ -44,6 +44,7 @@ struct rig {
     struct pygmy *store;
 
     const char *cluster;
+    const char *opened; /* the cluster of the last session */
     uint64_t term, session, seq, index;
     const char *keys; /* of SYNCED */
     bool mute;
@@ -81,6 +82,7 @@ static inline void rig_answer_ask(struct rig *self, const struct scripted_record
     if (strcmp(op, "lease_open") == 0) {
         json_object_set_new(body, "session", json_integer((json_int_t)self->session));
         json_object_set_new(body, "cluster", json_string(self->cluster));
+        self->opened = self->cluster;
     } else if (self->refuse != OK) {
         rig_answer(self, record, self->refuse, body);
         return;
@@ -102,6 +104,8 @@ static inline void rig_take_ask(struct rig *self, const struct scripted_record *
     self->opens += strcmp(op, "lease_open") == 0;
     self->syncs += strcmp(op, "lease_sync") == 0;
     self->renews += strcmp(op, "lease_renew") == 0;
+    if (strcmp(op, "lease_open") != 0)
+        assert_string_equal(json_string_value(json_object_get(ask, "cluster")), self->opened);
     if (acked != NULL)
         self->acked = (uint64_t)json_integer_value(acked);
     if (!self->mute)
