@@ -334,7 +334,7 @@ static void draw_own(uint64_t *random, struct command *command)
     command->ids[1] = ITEMS;
 }
 
-/* The next entry: whether it is one. An import that names an item twice is none. @write is what texts
+/* The next entry, if it is one: an import that names an item twice is none. @write is what texts
  * point into. */
 static bool draw_entry(struct driver *driver, uint64_t *random, struct command *command,
                        json_t **write)
