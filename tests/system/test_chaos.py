@@ -6,7 +6,10 @@ SPDX-License-Identifier: Apache-2.0
 """
 
 import glob
+import importlib.machinery
+import importlib.util
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -14,6 +17,7 @@ import sys
 import pytest
 
 from cluster import ROOT, PortBlock, wait_until
+from history import now
 from network import Network
 from proxy import Proxy, owner_of, socket_inode
 
@@ -158,6 +162,69 @@ def test_the_owner_of_a_connection_is_found_by_its_socket(tmp_path):
         assert socket_inode(("127.0.0.1", 1), ("127.0.0.1", 2)) is None
         speaker.close()
         connection.close()
+
+
+# ---- Faults ------------------------------------------------------------------------------------
+
+
+class Played:
+    """A store, its links and its recorder, for faults alone. A restart takes until all partitions
+    are mended."""
+
+    groups, env = {"broker": 0, "catalog": 3}, os.environ
+
+    def __init__(self, folder):
+        self.folder, self.mended = folder, folder / "mended"
+        self.windows, self.blocked = [], None
+
+    def path(self, name):
+        return str(self.folder / name)
+
+    def whom(self, _, __):
+        return ["catalog-2", "catalog-3"]
+
+    def command(self, *_):
+        return ["sh", "-c", f"until [ -e {self.mended} ]; do sleep 0.01; done"]
+
+    def block(self, pairs):
+        self.blocked = pairs
+        if not pairs:
+            self.mended.touch()
+
+    def window(self, *window):
+        self.windows.append(window)
+
+
+@pytest.fixture(name="nemesis")
+def nemesis_fixture(tmp_path):
+    loader = importlib.machinery.SourceFileLoader("chaos", CHAOS)
+    chaos_script = importlib.util.module_from_spec(
+        importlib.util.spec_from_loader("chaos", loader))
+    loader.exec_module(chaos_script)
+    played = Played(tmp_path)
+    nemesis = chaos_script.Nemesis(played, played, played, random.Random(1))
+    yield nemesis, played
+    nemesis.log.close()
+
+
+@pytest.mark.limit_s(30)
+@pytest.mark.parametrize("at_the_end", [False, True])
+def test_a_restart_that_waits_for_the_end_of_another_fault_does_not_keep_it_from_ending(
+        nemesis, at_the_end):
+    """A bridge ends its requests before itself, and those may wait for a group that is parted."""
+    nemesis, played = nemesis
+    nemesis.restart("restart", ["bridge-1"])
+    nemesis.partition("partition-leader", ["catalog-1"])
+    assert played.blocked and nemesis.away() == {"bridge-1", "catalog-1"}
+    far = now() + 3600 * 10**9
+    if at_the_end:
+        nemesis.undo(None)
+    else:
+        wait_until(lambda: nemesis.undo(far) or not nemesis.under_way, what="all is undone")
+    assert not played.blocked and nemesis.away() == set()
+    assert [what for what, *_ in played.windows] == ["partition-leader catalog-1",
+                                                     "restart bridge-1"]
+    assert all(since <= until <= now() for _, since, until in played.windows)
 
 
 # ---- Runs --------------------------------------------------------------------------------------
