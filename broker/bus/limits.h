@@ -256,11 +256,13 @@
  * What is beyond is dropped, and asked for. */
 #define CHANGES_KEPT_MAX       256
 #define CHANGES_KEPT_BYTES_MAX (4 * 1024 * 1024)
-/* How long it waits for a replica's answer, and how long a replica is passed over that did not give
- * one, or that has nothing of what is missing. */
-#define CHANGES_ASK_MS    1000
-#define CHANGES_LOST_MS   1000
-#define CHANGES_BEHIND_MS 200
+/* How long it waits for a replica's answer, doubled with each question that got none up to the second,
+ * since where all are slow none would ever; and how long a replica is passed over that did not give one,
+ * or that has nothing of what is missing. */
+#define CHANGES_ASK_MS     1000
+#define CHANGES_ASK_MS_MAX 8000
+#define CHANGES_LOST_MS    1000
+#define CHANGES_BEHIND_MS  200
 /* Live messages that libzmq holds for a subscriber, and those taken in one turn of its loop. */
 #define CHANGES_QUEUE_MAX 1000
 #define CHANGES_TURN_MAX  64

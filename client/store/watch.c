@@ -45,6 +45,7 @@ struct pygmy_watch {
     struct position *position;
     struct alarm *alarm;
     int64_t wake_ms;  /* what it is set to */
+    int64_t ask_ms;   /* how long the next question may take */
     int64_t grace_ms; /* nothing is judged before, for the loop stood still */
     size_t feed_count;
     struct feed *feeds;
@@ -85,6 +86,9 @@ static void watch_go_on(struct pygmy_watch *self);
 static void watch_answered(void *arg, const struct pygmy_reply *reply)
 {
     struct pygmy_watch *self = arg;
+    self->ask_ms = reply->code == OK ? CHANGES_ASK_MS : 2 * self->ask_ms;
+    if (self->ask_ms > CHANGES_ASK_MS_MAX)
+        self->ask_ms = CHANGES_ASK_MS_MAX;
     position_answer(self->position, reply->code == OK ? reply->body : NULL, clock_ms());
     watch_go_on(self);
 }
@@ -101,7 +105,7 @@ static void watch_ask(struct pygmy_watch *self)
     snprintf(service, sizeof service, "node.%s", self->replicas[ask.replica]);
     pygmy_start(self->store, &(struct pygmy_call){.service = service,
                                                   .request = request,
-                                                  .timeout_ms = CHANGES_ASK_MS,
+                                                  .timeout_ms = self->ask_ms,
                                                   .done = watch_answered,
                                                   .arg = self});
 }
@@ -297,6 +301,7 @@ int pygmy_watch_new(struct pygmy *store, const struct pygmy_watch_options *optio
         return code;
     }
     self->wake_ms = clock_ms();
+    self->ask_ms = CHANGES_ASK_MS;
     self->position =
         position_new(options->group, options->cluster != NULL ? options->cluster : "",
                      options->since, self->replica_count, clock_ms(), &watch_owner, self);

@@ -270,6 +270,34 @@ static void test_a_gap_is_asked_for(void **state)
     expect(self, "12@12 13@13 ");
 }
 
+/* Where nobody answers, each question may take twice as long as the one before, up to a bound; the
+ * first answer ends that. */
+static void test_who_is_slow_is_given_more_time(void **state)
+{
+    static const char *const replicas[] = {"node.order-2", "node.order-1"};
+    struct fixture *self = *state;
+    const struct scripted_record *question = NULL;
+    int64_t bound_ms = CHANGES_ASK_MS;
+    begin_at_10(self);
+    feed_publish(&self->feeds[0], 12, 13);
+    for (size_t i = 0; i < 6; i++) {
+        question =
+            expect_question(self, 1 + i, replicas[i % 2], "{\"op\":\"changes\",\"since\":10}");
+        assert_in_range(question->number, bound_ms * 3 / 4, bound_ms);
+        feed_publish(&self->feeds[0], 12, 13); /* nobody is silent */
+        if (i < 5)
+            scripted_broker_reply(self->broker, question, ERR_INVALID, "{}");
+        bound_ms = 2 * bound_ms < CHANGES_ASK_MS_MAX ? 2 * bound_ms : CHANGES_ASK_MS_MAX;
+    }
+    answer(self, question,
+           "{\"group\":\"order\",\"cluster\":\"c1\",\"from\":10,\"index\":12,\"more\":false,"
+           "\"changes\":[{\"version\":12}]}");
+    expect(self, "12@12 13@13 ");
+    feed_publish(&self->feeds[0], 15, 16);
+    question = expect_question(self, 7, "node.order-1", "{\"op\":\"changes\",\"since\":13}");
+    assert_in_range(question->number, 1, CHANGES_ASK_MS);
+}
+
 /* What is no message of the stream is passed over. */
 static void test_nonsense_is_passed_over(void **state)
 {
@@ -398,6 +426,7 @@ int main(void)
         TEST(test_it_begins_where_a_replica_is),
         TEST(test_two_feeds_are_one_stream),
         TEST(test_a_gap_is_asked_for),
+        TEST(test_who_is_slow_is_given_more_time),
         TEST(test_nonsense_is_passed_over),
         TEST(test_a_quiet_feed_is_connected_anew),
         TEST(test_a_stall_of_our_own_is_no_silence),
