@@ -10,12 +10,12 @@ what it reads to the file at @path. Guests are items that come and go, all of on
 stock: one request of GUESTS_SHARE looks one of them up, or lists them.
 
 Every TICK_S it asks each bridge up to BURST times, over connections that are kept, as long as fewer
-than LANES wait for an answer, and no more than ALIKE of them for the same item: what a bridge has to
-ask others for may take seconds, and what it remembers is to be asked for meanwhile. A bridge that
-is silent is asked again each PROBE_S by one more connection, up to CROWD of them: so, when it goes
-on after a pause, requests wait for it that came at any time of the pause. Those are what a cache
-must not answer by a lease that ended meanwhile; an answer to what was asked before the pause may
-well be old.
+than LANES wait for an answer, and no more than ALIKE of them for the same item: what a bridge has
+to ask others for may take seconds, and what it remembers is to be asked for meanwhile. A bridge
+that is silent is asked again each PROBE_S by one more connection, up to CROWD of them: so, when it
+goes on after a pause, requests wait for it that came at any time of the pause. Those are what a
+cache must not answer by a lease that ended meanwhile; an answer to what was asked before the pause
+may well be old.
 
 SPDX-License-Identifier: Apache-2.0
 """
