@@ -13,7 +13,7 @@ import pytest
 
 from cluster import program, wait_until
 from customers import Customers
-from members import (DONE, REFUSED, THREE, UNANSWERED, USAGE, assert_all_equal, do, grown,
+from members import (REFUSED, THREE, UNANSWERED, USAGE, assert_all_equal, do, grown,
                      members_of, role_of)
 from replicas import GROUPS, followers_of, leader_of, rows_of
 
