@@ -55,7 +55,7 @@ static const struct {
     [CACHE_STAT_EVICTED] = {"evicted", "pygmy_cache_evictions_total",
                             "Entries that went for others.", true},
     [CACHE_STAT_INVALIDATED] = {"invalidated", "pygmy_cache_invalidations_total",
-                                "Entries that went because of a write.", true},
+                                "Keys that were written, whether they were kept or not.", true},
     [CACHE_STAT_FLUSHES] = {"flushes", "pygmy_cache_flushes_total",
                             "How often everything went: a new leader, a gap in the feed, silence.",
                             true},
