@@ -1,8 +1,8 @@
 /* Caches and a writer, for bench_lease_cost: handles of libpygmy that do what a line of standard
  * input says, and answer it with one line.
  *
- *   hold N FIRST COUNT        have N handles with a cache, each its own; once each holds a lease and
- *                             all the items: "held"
+ *   hold N FIRST COUNT        have N handles with a cache, each its own; once each has held all the
+ *                             items under a lease: "held"
  *   write FIRST COUNT TIMES   so many movements of stock, each sent when the one before is
  *                             answered, to each of the items in turn: what each took, in
  *                             microseconds
@@ -38,6 +38,7 @@ struct peers {
     const char *config;
     struct pygmy *store; /* without a cache: who writes and asks */
     struct pygmy *caches[CACHES_MAX];
+    bool held[CACHES_MAX]; /* it was seen to hold all that "hold" asks for */
     size_t cache_count;
     char input[LINE_BYTES];
     size_t input_size;
@@ -98,8 +99,10 @@ static int hold_turn(zloop_t *loop, int timer_id, void *arg)
     struct peers *self = arg;
     bool held = true;
 
-    for (size_t i = 0; i < self->cache_count; i++)
-        held = hold_fill(self, self->caches[i]) && held;
+    for (size_t i = 0; i < self->cache_count; i++) {
+        self->held[i] = self->held[i] || hold_fill(self, self->caches[i]);
+        held = held && self->held[i];
+    }
     if (!held)
         return 0;
     zloop_timer_end(loop, timer_id);
@@ -119,6 +122,7 @@ static void hold(struct peers *self, size_t count)
     char name[NAME_BYTES];
 
     hold_fewer(self, count);
+    memset(self->held, 0, sizeof self->held);
     while (self->cache_count < count) {
         snprintf(name, sizeof name, "cache-%zu", self->cache_count + 1);
         self->caches[self->cache_count++] = peers_open(self, name, ENTRIES);
