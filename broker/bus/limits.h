@@ -309,10 +309,11 @@
 #define HTTP_ANSWER_MS 12000
 /* How often deadlines are looked at. */
 #define HTTP_TICK_MS 250
-/* Rounds in which libmicrohttpd may ask to be run again at once before others get their turn. */
-#define HTTP_RUNS_MAX 16
-/* And so long: nothing on the bus waits longer, and messages of the leases' feed can. */
-#define HTTP_TURN_US 2000
+/* How long the server of HTTP goes on with requests that follow each other before others get their
+ * turn, and how long it waits for the next one meanwhile. Together it is what a message on the bus
+ * waits longer, those of the leases' feed too. */
+#define HTTP_TURN_US   2000
+#define HTTP_LINGER_MS 1
 /* On SIGTERM: /readyz says 503 for so long before the listener closes, and answers under way get so
  * long. */
 #define HTTP_DRAIN_GRACE_MS 250
