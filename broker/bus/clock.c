@@ -42,24 +42,48 @@ static char *clock_put(char *text, int number, int digits, char after)
     return text + digits + 1;
 }
 
+/* A day of the calendar. */
+struct clock_date {
+    int year;
+    int month;
+    int day;
+};
+
+/* The date so many days after 1970-01-01, by the rule of leap years alone: gmtime_r(3) takes a lock
+ * and looks for a time zone, for each line of a log. Years begin in March here, so that the odd day
+ * is their last; 719,468 days lie between the first day of year 0 and 1970. */
+static struct clock_date clock_date_of(int64_t days)
+{
+    int64_t since = days + 719468;
+    int64_t era = since / 146097; /* of 400 years */
+    int64_t day = since % 146097;
+    int64_t year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+    int64_t day_of_year = day - (365 * year + year / 4 - year / 100);
+    int64_t month = (5 * day_of_year + 2) / 153; /* 0: March */
+
+    return (struct clock_date){
+        .year = (int)(era * 400 + year + (month >= 10)),
+        .month = (int)(month < 10 ? month + 3 : month - 9),
+        .day = (int)(day_of_year - (153 * month + 2) / 5 + 1),
+    };
+}
+
 /* By hand, because each line of a log has one: strftime(3) and snprintf(3) take longer than all
  * else about the line. */
 char *clock_text(int64_t wall_ms, char *text)
 {
     bool known = wall_ms >= 0 && wall_ms <= CLOCK_TEXT_MS_MAX;
-    time_t seconds = known ? (time_t)(wall_ms / 1000) : 0;
-    struct tm parts;
+    int64_t seconds = known ? wall_ms / 1000 : 0;
+    int second_of_day = (int)(seconds % 86400);
+    struct clock_date date = clock_date_of(seconds / 86400);
     char *at = text;
 
-    const struct tm *done = gmtime_r(&seconds, &parts);
-    assert(done != NULL);
-    (void)done;
-    at = clock_put(at, parts.tm_year + 1900, 4, '-');
-    at = clock_put(at, parts.tm_mon + 1, 2, '-');
-    at = clock_put(at, parts.tm_mday, 2, 'T');
-    at = clock_put(at, parts.tm_hour, 2, ':');
-    at = clock_put(at, parts.tm_min, 2, ':');
-    at = clock_put(at, parts.tm_sec, 2, '.');
+    at = clock_put(at, date.year, 4, '-');
+    at = clock_put(at, date.month, 2, '-');
+    at = clock_put(at, date.day, 2, 'T');
+    at = clock_put(at, second_of_day / 3600, 2, ':');
+    at = clock_put(at, second_of_day / 60 % 60, 2, ':');
+    at = clock_put(at, second_of_day % 60, 2, '.');
     at = clock_put(at, known ? (int)(wall_ms % 1000) : 0, 3, 'Z');
     *at = '\0';
     return text;
