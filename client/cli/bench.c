@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "broker/bus/alarm.h"
 #include "broker/bus/alloc.h"
@@ -33,6 +34,7 @@ struct bench {
     int64_t begin_us;   /* of the measurement: the end of the warm-up */
     int64_t end_us;     /* no request begins after it; INT64_MAX when a count ends it */
     int64_t last_us;    /* when the last measured answer came */
+    double cpu_s;       /* of this process, when the first measured request began */
     uint64_t due;       /* open loop: requests that became due */
     uint64_t started;   /* requests sent */
     uint64_t measured;  /* of those begun in the measurement */
@@ -52,6 +54,16 @@ struct shot {
     bool measured;
     struct shot *next; /* in the list of idle ones */
 };
+
+/* Processor time of this process so far. */
+static double bench_cpu_s(void)
+{
+    struct timespec used;
+    int rc = clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    assert(rc == 0);
+    (void)rc;
+    return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
+}
 
 /* ---- The end of a request ------------------------------------------------------------ */
 
@@ -128,7 +140,8 @@ static void bench_shoot(struct bench *self, int64_t begin_us)
                           .measured = begin_us >= self->begin_us};
     self->started++;
     self->in_flight++;
-    self->measured += shot->measured;
+    if (shot->measured && self->measured++ == 0)
+        self->cpu_s = bench_cpu_s();
     int64_t id = bench_pick_id(self);
     if (buy)
         pygmy_buy(self->cli->store, &(struct pygmy_line){id, 1}, 1, NULL, bench_done, shot);
@@ -231,6 +244,7 @@ int bench_run(struct cli *cli, const struct bench_plan *plan, struct bench_resul
     int status = cli_run(cli);
     progress_end(&self.progress);
     result->seconds = (double)(self.last_us - self.begin_us) / US_PER_SECOND;
+    result->cpu_seconds = self.measured > 0 ? bench_cpu_s() - self.cpu_s : 0;
     pacer_destroy(&self.pacer);
     alarm_destroy(&self.burst);
     pick_destroy(&self.pick);

@@ -39,6 +39,7 @@ struct bench_plan {
 
 struct bench_result {
     double seconds;                             /* measured */
+    double cpu_seconds;                         /* of this process meanwhile, all its threads */
     uint64_t done[BENCH_OPERATIONS];            /* answered: sold, found */
     struct histogram latency[BENCH_OPERATIONS]; /* of what the store answered, refusals too */
     json_t *refused;                            /* by type: the store's own refusals */

@@ -221,13 +221,13 @@ static void bench_print_json(const struct cli *cli, const struct bench_plan *pla
         if (result->latency[i].count > 0)
             json_object_set_new(operations, bench_operation_names[i],
                                 bench_operation_json(result, (enum bench_operation)i));
-    json_t *all =
-        json_pack("{ss ss so so sI sf sf so sO sO}", "bench", plan->name, "loop",
-                  plan->rate > 0 ? "open" : "closed", "rate",
-                  plan->rate > 0 ? json_real(plan->rate) : json_null(), "in_flight",
-                  plan->rate > 0 ? json_null() : json_integer(plan->in_flight), "items",
-                  (json_int_t)plan->item_count, "zipf", plan->zipf, "seconds", result->seconds,
-                  "operations", operations, "refused", result->refused, "errors", result->errors);
+    json_t *all = json_pack("{ss ss so so sI sf sf sf so sO sO}", "bench", plan->name, "loop",
+                            plan->rate > 0 ? "open" : "closed", "rate",
+                            plan->rate > 0 ? json_real(plan->rate) : json_null(), "in_flight",
+                            plan->rate > 0 ? json_null() : json_integer(plan->in_flight), "items",
+                            (json_int_t)plan->item_count, "zipf", plan->zipf, "seconds",
+                            result->seconds, "cpu_seconds", result->cpu_seconds, "operations",
+                            operations, "refused", result->refused, "errors", result->errors);
     if (plan->cached)
         json_object_set_new(all, "from_memory", json_integer((json_int_t)result->from_memory));
     cli_print_json(cli, all);

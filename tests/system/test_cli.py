@@ -494,6 +494,7 @@ def test_bench_reads_from_memory(shared_cluster):
     assert told["errors"] == {} and told["refused"] == {}
     count = told["operations"]["lookup"]["count"]
     assert told["from_memory"] > 0.9 * count, told
+    assert told["cpu_seconds"] > 0, told
     result = shared_cluster.pygmy("bench", "mix", "--cached", "--writes", 10, "--ids",
                                   "31000-31009", "--count", 300, "--json")
     assert result.code == DONE and result.json["errors"] == {}, result
