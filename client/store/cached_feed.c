@@ -10,14 +10,12 @@
 #include "broker/bus/alarm.h"
 #include "broker/bus/alloc.h"
 #include "broker/bus/clock.h"
-#include "broker/bus/err.h"
 #include "broker/bus/feed.h"
-#include "broker/bus/frame.h"
 #include "broker/bus/limits.h"
 #include "broker/bus/monitor.h"
-#include "broker/bus/store_json.h"
+#include "client/store/feed_socket.h"
 
-/* The group whose leader gives leases; the NUL at the end is part of the topic. */
+/* The group whose leader gives leases. */
 static const char feed_topic[] = FEED_TOPIC_LEASES "catalog";
 
 struct cached_feed {
@@ -35,35 +33,18 @@ struct cached_feed {
 
 /* ---- Receiving ------------------------------------------------------------------------------- */
 
-static void feed_take(struct cached_feed *self, const struct message *frames)
+static void feed_take(void *arg, json_t *message, size_t size)
 {
-    char why[STORE_JSON_WHY_BYTES];
-    const struct frame *frame = &frames->frames[0];
-    if (frames->count != 1 || frame_size(frame) < sizeof feed_topic ||
-        memcmp(frame_data(frame), feed_topic, sizeof feed_topic) != 0)
-        return;
-    json_t *message = store_json_parse(frame_data(frame) + sizeof feed_topic,
-                                       frame_size(frame) - sizeof feed_topic, why);
-    if (message == NULL)
-        return;
+    struct cached_feed *self = arg;
+    (void)size;
     self->owner->hear(self->arg, message);
-    json_decref(message);
 }
 
-/* Take what has come, as much as one turn may; the loop comes back for the rest. */
 static int feed_ready(zloop_t *loop, zsock_t *reader, void *arg)
 {
     struct cached_feed *self = arg;
-    struct message frames;
     (void)loop;
-    for (int i = 0; i < CACHE_FEED_TURN_MAX; i++) {
-        const int code = message_receive(&frames, zsock_resolve(reader), NULL);
-        if (code == ERR_BUSY || code == ERR_UNKNOWN)
-            break;
-        if (code == OK)
-            feed_take(self, &frames);
-        message_close(&frames);
-    }
+    feed_socket_read(reader, feed_topic, CACHE_FEED_TURN_MAX, feed_take, self);
     self->owner->drained(self->arg);
     return 0;
 }
@@ -98,16 +79,9 @@ static int feed_lose(zloop_t *loop, zsock_t *reports, void *arg)
 
 static int feed_connect(struct cached_feed *self)
 {
-    self->socket = zsock_new(ZMQ_SUB);
+    self->socket = feed_socket_new(feed_topic, CACHE_FEED_QUEUE_MAX);
     if (self->socket == NULL)
         return -1;
-    zsock_set_linger(self->socket, 0);
-    zsock_set_rcvhwm(self->socket, CACHE_FEED_QUEUE_MAX);
-    zsock_set_maxmsgsize(self->socket, MESSAGE_BYTES_MAX);
-    const int rc =
-        zmq_setsockopt(zsock_resolve(self->socket), ZMQ_SUBSCRIBE, feed_topic, sizeof feed_topic);
-    assert(rc == 0);
-    (void)rc;
     if (zloop_reader(self->loop, self->socket, feed_ready, self) != 0)
         return -1;
     self->monitor = monitor_new(self->loop, self->socket, feed_lose, self);

@@ -18,9 +18,8 @@
 #include "broker/bus/config.h"
 #include "broker/bus/err.h"
 #include "broker/bus/feed.h"
-#include "broker/bus/frame.h"
 #include "broker/bus/limits.h"
-#include "broker/bus/store_json.h"
+#include "client/store/feed_socket.h"
 #include "client/store/handle.h"
 #include "client/store/position.h"
 #include "client/store/pygmy.h"
@@ -40,8 +39,7 @@ struct feed {
 struct pygmy_watch {
     struct pygmy *store;
     struct pygmy_watch_options options; /* what it points to is gone, but for arg */
-    char topic[TOPIC_BYTES];            /* the NUL at its end is part of it */
-    size_t topic_size;
+    char topic[TOPIC_BYTES];
     struct position *position;
     struct alarm *alarm;
     int64_t wake_ms;  /* what it is set to */
@@ -137,38 +135,19 @@ static void watch_go_on(struct pygmy_watch *self)
 
 /* ---- Receiving ---------------------------------------------------------------------- */
 
-static void feed_take(struct feed *self, const struct message *frames)
+static void feed_take(void *arg, json_t *message, size_t size)
 {
-    struct pygmy_watch *watch = self->watch;
-    char why[STORE_JSON_WHY_BYTES];
-    const struct frame *frame = &frames->frames[0];
-    if (frames->count != 1 || frame_size(frame) < watch->topic_size ||
-        memcmp(frame_data(frame), watch->topic, watch->topic_size) != 0)
-        return;
-    json_t *message = store_json_parse(frame_data(frame) + watch->topic_size,
-                                       frame_size(frame) - watch->topic_size, why);
-    if (message == NULL)
-        return;
+    struct feed *self = arg;
     const int64_t now_ms = clock_ms();
-    if (position_live(watch->position, message, frame_size(frame), now_ms))
+    if (position_live(self->watch->position, message, size, now_ms))
         self->quiet_ms = now_ms;
-    json_decref(message);
 }
 
-/* Take what has come, as much as one turn may; the loop comes back for the rest. */
 static int feed_ready(zloop_t *loop, zsock_t *reader, void *arg)
 {
     struct feed *self = arg;
-    struct message frames;
     (void)loop;
-    for (int i = 0; i < CHANGES_TURN_MAX; i++) {
-        const int code = message_receive(&frames, zsock_resolve(reader), NULL);
-        if (code == ERR_BUSY || code == ERR_UNKNOWN)
-            break;
-        if (code == OK)
-            feed_take(self, &frames);
-        message_close(&frames);
-    }
+    feed_socket_read(reader, self->watch->topic, CHANGES_TURN_MAX, feed_take, self);
     watch_go_on(self->watch);
     return 0;
 }
@@ -186,16 +165,9 @@ static void feed_close(struct feed *self)
 static int feed_open(struct feed *self)
 {
     self->quiet_ms = clock_ms();
-    self->socket = zsock_new(ZMQ_SUB);
+    self->socket = feed_socket_new(self->watch->topic, CHANGES_QUEUE_MAX);
     if (self->socket == NULL)
         return -1;
-    zsock_set_linger(self->socket, 0);
-    zsock_set_rcvhwm(self->socket, CHANGES_QUEUE_MAX);
-    zsock_set_maxmsgsize(self->socket, MESSAGE_BYTES_MAX);
-    const int rc = zmq_setsockopt(zsock_resolve(self->socket), ZMQ_SUBSCRIBE, self->watch->topic,
-                                  self->watch->topic_size);
-    assert(rc == 0);
-    (void)rc;
     if (zsock_connect(self->socket, "%s", self->endpoint) != 0 ||
         zloop_reader(handle_loop(self->watch->store), self->socket, feed_ready, self) != 0) {
         zsock_destroy(&self->socket);
@@ -292,7 +264,6 @@ int pygmy_watch_new(struct pygmy *store, const struct pygmy_watch_options *optio
     const int length =
         snprintf(self->topic, sizeof self->topic, FEED_TOPIC_CHANGES "%s", options->group);
     assert(length > 0 && length < TOPIC_BYTES);
-    self->topic_size = (size_t)length + 1;
     self->alarm = alarm_new(handle_loop(store), watch_rang, self);
     watch_find(self, options);
     const int code = watch_open(self, error);
