@@ -403,6 +403,11 @@ int bus_client_request_once(struct bus_client *self, const char *service, const 
     return client_request(self, service, body, size, budget_ms, true, done, arg);
 }
 
+void bus_client_flush(struct bus_client *self)
+{
+    bus_link_send(self->link);
+}
+
 bool bus_client_connected(const struct bus_client *self)
 {
     return bus_link_connected(self->link);

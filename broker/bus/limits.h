@@ -656,8 +656,11 @@
 /* When a cache asks again that got no answer, and how long one counts as under way: some round
  * trips. Doubled with each try, up to LEASE_BACKOFF_MS. */
 #define LEASE_ANSWER_MS 100
-/* The same for the opening of a session, which is an entry in the log: a fail-over fits. */
-#define LEASE_OPEN_MS 1000
+/* The same for the opening of a session, which is an entry in the log: a fail-over fits. Doubled up to
+ * the second: while nobody leads, what is asked for waits at the brokers, and all of it is done when
+ * somebody does. */
+#define LEASE_OPEN_MS     1000
+#define LEASE_OPEN_MS_MAX 4000
 /* What a cache holds unless it is told: a shop of some size whole, in some MB. CACHE_BYTES are keys
  * and values. */
 #define CACHE_ENTRIES 10000

@@ -49,25 +49,48 @@ static void sent_free(void **item)
 
 static void lease_answered(void *arg, int code, const uint8_t *body, size_t size);
 
-static void lease_send(struct cached_lease *self, const struct leased_ask *ask)
+/* @request is taken over. */
+static int lease_post(struct cached_lease *self, json_t *request, int64_t budget_ms,
+                      bus_reply_fn *done, void *arg)
 {
-    struct sent_ask *sent = alloc_zero(sizeof *sent);
     const char *secret = handle_secret(self->store);
-    json_t *request = lease_wire_request(ask, self->cluster);
     if (secret != NULL)
         json_object_set_new(request, "secret", json_string(secret));
     char *text = json_dumps(request, JSON_COMPACT);
+    const int code = bus_client_request_once(handle_bus(self->store), LEASES_SERVICE, text,
+                                             strlen(text), budget_ms, done, arg);
+    free(text);
+    json_decref(request);
+    return code;
+}
+
+/* A session is worth waiting for as long as it lasts by itself; but it is asked for again before. */
+static void lease_send(struct cached_lease *self, const struct leased_ask *ask)
+{
+    struct sent_ask *sent = alloc_zero(sizeof *sent);
     *sent = (struct sent_ask){.lease = self, .ask = *ask};
     sent->handle = zlistx_add_end(self->sent, sent);
-    const int code = bus_client_request_once(
-        handle_bus(self->store), LEASES_SERVICE, text, strlen(text),
-        ask->type == LEASED_OPEN ? LEASE_OPEN_MS : LEASE_ROUND_WAIT_MS, lease_answered, sent);
+    const int code = lease_post(self, lease_wire_request(ask, self->cluster),
+                                ask->type == LEASED_OPEN ? LEASE_SILENT_MS : LEASE_ROUND_WAIT_MS,
+                                lease_answered, sent);
     if (code != OK) {
         zlistx_delete(self->sent, sent->handle);
         leased_cache_refused(self->cache, ask->ask, code, clock_ms());
     }
-    free(text);
-    json_decref(request);
+}
+
+static void lease_closed(void *arg, int code, const uint8_t *body, size_t size)
+{
+    (void)arg;
+    (void)code;
+    (void)body;
+    (void)size;
+}
+
+/* It is said once. If it is lost, the leader finds the session silent in the end. */
+static void lease_close(struct cached_lease *self, uint64_t session, const char *cluster)
+{
+    (void)lease_post(self, lease_wire_close(session, cluster), LEASE_SILENT_MS, lease_closed, NULL);
 }
 
 /* The end of each turn: ask what is to be asked, and set the alarm for what comes next. While no
@@ -87,16 +110,14 @@ static void lease_go_on(struct cached_lease *self)
 
 /* ---- Answers --------------------------------------------------------------------------------- */
 
-/* There is a session, unless this comes too late to be one: then the cache knows of none, or of
- * another. */
-static void lease_opened(struct cached_lease *self, const struct leased_ask *ask,
-                         const struct lease_said *said, int64_t now_ms)
+/* There is a session; or this one comes too late, and must hold up no writer as one that is not heard
+ * of. */
+static void lease_opened(struct cached_lease *self, const struct lease_said *said, int64_t now_ms)
 {
-    struct leased_counts counts;
-    leased_cache_opened(self->cache, ask->ask, said->session, said->message.term, now_ms);
-    leased_cache_count(self->cache, &counts);
-    if (counts.session != said->session)
+    if (!leased_cache_opened(self->cache, said->session, said->message.term, now_ms)) {
+        lease_close(self, said->session, said->cluster);
         return;
+    }
     free(self->cluster);
     self->cluster = alloc_copy(said->cluster, strlen(said->cluster));
     self->foreign = false;
@@ -107,7 +128,7 @@ static void lease_take(struct cached_lease *self, const struct leased_ask *ask,
                        const struct lease_said *said, int64_t now_ms)
 {
     if (ask->type == LEASED_OPEN)
-        lease_opened(self, ask, said, now_ms);
+        lease_opened(self, said, now_ms);
     else if (said->ask != ask->ask)
         leased_cache_refused(self->cache, ask->ask, ERR_MALFORMED, now_ms);
     else if (ask->type == LEASED_SYNC)
@@ -215,6 +236,13 @@ struct cached_lease *cached_lease_new(struct pygmy *store, struct leased_cache *
     self->feed = cached_feed_new(handle_loop(store), feeds, feed_count, &lease_owner, self);
     lease_go_on(self);
     return self;
+}
+
+void cached_lease_leave(struct cached_lease *self)
+{
+    const uint64_t session = leased_cache_leave(self->cache, clock_ms());
+    if (session != 0)
+        lease_close(self, session, self->cluster);
 }
 
 void cached_lease_destroy(struct cached_lease **self_p)

@@ -173,6 +173,11 @@ struct caching *caching_new(struct pygmy *store, const struct pygmy_options *opt
     return self;
 }
 
+void caching_leave(struct caching *self)
+{
+    cached_lease_leave(self->lease);
+}
+
 void caching_destroy(struct caching **self_p)
 {
     struct caching *self = *self_p;

@@ -25,6 +25,12 @@ json_t *lease_wire_request(const struct leased_ask *ask, const char *cluster)
     return request;
 }
 
+json_t *lease_wire_close(uint64_t session, const char *cluster)
+{
+    return json_pack("{ss sI ss}", "op", "lease_close", "session", (json_int_t)session, "cluster",
+                     cluster);
+}
+
 /* ---- Reading --------------------------------------------------------------------------------- */
 
 static bool wire_number(const json_t *json, const char *name, uint64_t *number)

@@ -15,6 +15,9 @@
  * has none. */
 json_t *lease_wire_request(const struct leased_ask *ask, const char *cluster);
 
+/* That the session of the cluster is over; the same. */
+json_t *lease_wire_close(uint64_t session, const char *cluster);
+
 /* A message of the feed, or what SYNCED and GRANT say. */
 struct lease_said {
     struct leased_message message; /* its keys point into the JSON; its type counts in the feed */

@@ -119,14 +119,20 @@ struct leased_ask {
  *
  * Each ask has a number of its own, and each SYNC an epoch of its own, which are not used again by
  * this cache, in whatever session. A lease is renewed when a third of it is over; what gets no
- * answer, or is refused, is asked again after a pause that doubles up to LEASE_BACKOFF_MS. So is
- * SYNC where the feed was silent from one to the next. An acknowledgement is sent at once; while
- * LEASE_ASKS_MAX asks are under way it waits. */
+ * answer, or is refused, is asked again after a pause that doubles up to LEASE_BACKOFF_MS (for a
+ * session, LEASE_OPEN_MS_MAX). So is SYNC where the feed was silent from one to the next. An
+ * acknowledgement is sent at once; while LEASE_ASKS_MAX asks are under way it waits. */
 bool leased_cache_ask(struct leased_cache *self, int64_t now_ms, struct leased_ask *ask);
 int64_t leased_cache_deadline_ms(const struct leased_cache *self);
 
-/* What the leader answered to the ask @ask: the session that it opened; */
-void leased_cache_opened(struct leased_cache *self, uint64_t ask, uint64_t session, uint64_t term,
+/* The end: everything goes, and from now on nothing is served, stored or asked, whatever comes.
+ * Returns the session that is over, of which the leader may be told now; 0: there is none. */
+uint64_t leased_cache_leave(struct leased_cache *self, int64_t now_ms);
+
+/* What the leader answered: the session that it opened, to whichever of the asks for one. Returns
+ * whether it is this cache's from now on; else the cache has one already, and this one is to be
+ * closed; */
+bool leased_cache_opened(struct leased_cache *self, uint64_t session, uint64_t term,
                          int64_t now_ms);
 /* SYNCED, whose keys are those of @synced (its type is not looked at), and its index the commit
  * index; */

@@ -2,7 +2,8 @@
  *
  * An answer counts only while its ask is in `sent`. A flush takes out what was asked before it, and
  * each OPEN and SYNC the one before itself; so an answer to an earlier try, of an earlier epoch, or
- * that comes twice, finds nothing.
+ * that comes twice, finds nothing. But a session is one whichever OPEN brought it: where the leader
+ * is slow, or there was none for a while, the first answer is to the first try.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
@@ -24,12 +25,25 @@ static int64_t earlier(int64_t one_ms, int64_t other_ms)
 /* ---- When ------------------------------------------------------------------------------------ */
 
 /* A pause that doubles with each try that brought no lease. */
-static int64_t asks_pause_ms(const struct leased_cache *self, int64_t first_ms)
+static int64_t asks_pause_ms(const struct leased_cache *self, int64_t first_ms, int64_t max_ms)
 {
     int64_t pause_ms = first_ms;
-    for (unsigned i = 1; i < self->tries && pause_ms < LEASE_BACKOFF_MS; i++)
+    for (unsigned i = 1; i < self->tries && pause_ms < max_ms; i++)
         pause_ms *= 2;
-    return earlier(pause_ms, later(first_ms, LEASE_BACKOFF_MS));
+    return earlier(pause_ms, max_ms);
+}
+
+/* Until what was sent now is asked for again, */
+static int64_t asks_unanswered_ms(const struct leased_cache *self, enum leased_ask_type type)
+{
+    return type == LEASED_OPEN ? asks_pause_ms(self, LEASE_OPEN_MS, LEASE_OPEN_MS_MAX)
+                               : asks_pause_ms(self, LEASE_ANSWER_MS, LEASE_BACKOFF_MS);
+}
+
+/* or what was refused. */
+static int64_t asks_refused_ms(const struct leased_cache *self)
+{
+    return asks_pause_ms(self, LEASE_REPEAT_MS, LEASE_BACKOFF_MS);
 }
 
 void leased_ask_soon(struct leased_cache *self, int64_t now_ms)
@@ -41,6 +55,8 @@ void leased_ask_soon(struct leased_cache *self, int64_t now_ms)
 static int64_t asks_due_ms(const struct leased_cache *self)
 {
     assert(self->synced || !self->ack_due);
+    if (self->left)
+        return INT64_MAX;
     const int64_t due_ms = self->ack_due ? 0 : self->due_ms;
     if (self->sent_count < LEASE_ASKS_MAX)
         return due_ms;
@@ -112,8 +128,7 @@ bool leased_cache_ask(struct leased_cache *self, int64_t now_ms, struct leased_a
     sent_add(self, now_ms);
     if (now_ms >= self->due_ms) {
         self->tries++;
-        self->due_ms =
-            now_ms + asks_pause_ms(self, type == LEASED_OPEN ? LEASE_OPEN_MS : LEASE_ANSWER_MS);
+        self->due_ms = now_ms + asks_unanswered_ms(self, type);
     }
     self->ack_due = false;
     *ask = (struct leased_ask){
@@ -129,18 +144,30 @@ bool leased_cache_ask(struct leased_cache *self, int64_t now_ms, struct leased_a
 
 /* ---- Answers --------------------------------------------------------------------------------- */
 
-void leased_cache_opened(struct leased_cache *self, uint64_t ask, uint64_t session, uint64_t term,
-                         int64_t now_ms)
+bool leased_cache_opened(struct leased_cache *self, uint64_t session, uint64_t term, int64_t now_ms)
 {
-    int64_t sent_ms;
-    if (self->session != 0 || session == 0 || !sent_take(self, ask, &sent_ms))
-        return;
+    assert(session != 0);
+    if (self->session != 0 || self->left)
+        return self->session == session;
     assert(!self->synced);
     self->session = session;
     self->sent_count = 0;
     if (term > self->term)
         self->term = term;
     leased_ask_soon(self, now_ms);
+    return true;
+}
+
+/* C8. What is on its way to the leader may come after what is said now, and does no harm: nobody
+ * takes the answer. */
+uint64_t leased_cache_leave(struct leased_cache *self, int64_t now_ms)
+{
+    const uint64_t session = self->session;
+    leased_flush(self, now_ms);
+    self->session = 0;
+    self->sent_count = 0;
+    self->left = true;
+    return session;
 }
 
 /* C2: from before the ask was sent, by a clock that may be too slow. A lease never ends earlier by
@@ -165,7 +192,7 @@ void leased_cache_synced(struct leased_cache *self, uint64_t ask, uint64_t epoch
     if (self->session == 0 || self->synced || epoch != self->epoch || synced->term != self->term ||
         !sent_take(self, ask, &sent_ms))
         return;
-    self->due_ms = now_ms + asks_pause_ms(self, LEASE_REPEAT_MS);
+    self->due_ms = now_ms + asks_refused_ms(self);
     lease_take(self, sent_ms, remaining_ms);
     leased_feed_begin(self, synced, now_ms);
 }
@@ -190,7 +217,7 @@ static void asks_lose_session(struct leased_cache *self, int64_t now_ms)
     leased_flush(self, now_ms);
     self->session = 0;
     self->term = 0;
-    self->due_ms = now_ms + asks_pause_ms(self, LEASE_REPEAT_MS);
+    self->due_ms = now_ms + asks_refused_ms(self);
 }
 
 void leased_cache_refused(struct leased_cache *self, uint64_t ask, int code, int64_t now_ms)
@@ -203,5 +230,5 @@ void leased_cache_refused(struct leased_cache *self, uint64_t ask, int code, int
     else if (code == ERR_MISMATCH && self->synced)
         leased_flush(self, now_ms);
     else if (self->tries > 0)
-        self->due_ms = now_ms + asks_pause_ms(self, LEASE_REPEAT_MS);
+        self->due_ms = now_ms + asks_refused_ms(self);
 }

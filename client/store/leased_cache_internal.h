@@ -10,6 +10,8 @@
  *   not synced       SYNC is asked for.       leased_cache_synced() ->
  *   synced           RENEW is asked for; a lease, when there is one. ERR_NOT_FOUND -> no session
  *
+ * leased_cache_leave() ends in the first one, in which nothing is asked for any more.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_STORE_LEASED_CACHE_INTERNAL_H
 #define PYGMY_STORE_LEASED_CACHE_INTERNAL_H
@@ -56,6 +58,7 @@ struct leased_cache {
     int64_t expiry_ms; /* of the lease of this epoch, by options.now_ms(); 0: there was none */
 
     uint64_t session; /* 0: none */
+    bool left;        /* and there will be none */
     uint64_t last_ask;
     struct leased_sent sent[LEASE_ASKS_MAX]; /* oldest first; one at most while not synced */
     size_t sent_count;

@@ -193,6 +193,10 @@ void pygmy_close(struct pygmy **self_p)
     if (self == NULL)
         return;
     assert(!self->in_callback);
+    if (self->caching != NULL) {
+        caching_leave(self->caching);
+        bus_client_flush(self->bus);
+    }
     bus_client_destroy(&self->bus);
     alarm_destroy(&self->alarm);
     loop_end_destroy(&self->loop_end);

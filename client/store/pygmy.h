@@ -161,7 +161,8 @@ void pygmy_node_status(struct pygmy *self, const char *name, pygmy_done_fn *done
  * one moment of the store.
  *
  * Whoever holds leases makes the store's writers wait for it, and for up to a second, once, when it
- * ends or is stopped. It is for processes that live long, and run their loop all the time. */
+ * dies or stands still; one that ends by pygmy_close() says so, and delays nobody. It is for processes
+ * that live long, and run their loop all the time. */
 
 /* An item out of memory, without a call. Valid until the next call of any function on this handle,
  * or turn of its loop. */

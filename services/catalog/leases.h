@@ -80,14 +80,16 @@ typedef void leases_answer_fn(void *arg, int code, json_t *body);
 
 /* These answer now or later, once. */
 void leases_open(struct leases *self, leases_answer_fn *answer, void *arg);
-/* The ticket of @ask is given here. */
 /* Whether this is the cluster. In another one the number of a session would be somebody else's, and
  * he would be said to have acknowledged what he has not heard. */
 bool leases_is_ours(const struct leases *self, const char *cluster);
+/* The ticket of @ask is given here. */
 void leases_sync(struct leases *self, const struct lease_ask *ask, leases_answer_fn *answer,
                  void *arg);
 void leases_renew(struct leases *self, const struct lease_ask *ask, leases_answer_fn *answer,
                   void *arg);
+/* The cache says that its session is over. */
+void leases_leave(struct leases *self, uint64_t session, leases_answer_fn *answer, void *arg);
 
 /* ---- Sight ----------------------------------------------------------------------------------- */
 

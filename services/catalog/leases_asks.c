@@ -7,6 +7,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "broker/bus/alloc.h"
 #include "broker/bus/clock.h"
@@ -117,6 +118,12 @@ void leases_close_session(struct leases *self, uint64_t session)
     if (leases_submit_session(self, COMMAND_SESSION_CLOSE, session, leases_close_done, closing) !=
         OK)
         free(closing);
+}
+
+void leases_leave(struct leases *self, uint64_t session, leases_answer_fn *answer, void *arg)
+{
+    answer(arg, lease_table_leave(self->table, session, clock_ms()), json_object());
+    leases_act(self);
 }
 
 /* ---- Asks ---------------------------------------------------------------------------------- */

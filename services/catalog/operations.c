@@ -283,6 +283,20 @@ static void catalog_lease_renew(void *arg, struct node_call *call, json_t *reque
         leases_renew(self->leases, &read.ask, catalog_lease_done, waiting_new(self, call));
 }
 
+static void catalog_lease_close(void *arg, struct node_call *call, json_t *request)
+{
+    struct catalog *self = arg;
+    struct catalog_ask read = {0};
+    struct fields fields;
+    int64_t session = 0;
+
+    fields_init(&fields, request);
+    fields_text(&fields, "cluster", UUID_DIGITS, UUID_DIGITS, &read.cluster);
+    fields_integer(&fields, "session", 1, INT64_MAX, &session);
+    if (!catalog_refuse_ask(self, call, &fields, &read))
+        leases_leave(self->leases, (uint64_t)session, catalog_lease_done, waiting_new(self, call));
+}
+
 /* ---- The service -------------------------------------------------------- */
 
 static void *catalog_open(struct node *node, struct replica_machine *machine)
@@ -381,6 +395,7 @@ static const struct node_operation lease_operations[] = {
     {.name = "lease_open", .kind = NODE_WRITE, .secret = true, .run = catalog_lease_open},
     {.name = "lease_sync", .kind = NODE_WRITE, .secret = true, .run = catalog_lease_sync},
     {.name = "lease_renew", .kind = NODE_WRITE, .secret = true, .run = catalog_lease_renew},
+    {.name = "lease_close", .kind = NODE_WRITE, .secret = true, .run = catalog_lease_close},
 };
 
 const struct node_service operations_service = {

@@ -70,7 +70,7 @@ struct lease_session {
     int64_t heard_ms;
     int64_t backoff_ms; /* the last one; 0: there was none */
     int64_t again_ms;   /* lapsed: not synced before */
-    bool closing;       /* its end was proposed, */
+    bool closing;       /* it is over, and its end was proposed, */
     int64_t closed_ms;  /* last at this time */
     struct lease_held held;
     size_t place; /* among the sessions */

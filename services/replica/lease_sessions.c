@@ -2,6 +2,7 @@
  *
  *   opened -> LAPSED -> SYNCED -> LAPSED -> ... -> closed
  *   in the log before: UNFLUSHED -> SYNCED, or LAPSED
+ *   it leaves: any -> LAPSED, for good -> closed
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
@@ -337,26 +338,47 @@ void lease_table_confirmed(struct lease_table *self, int64_t begun_ms, int64_t n
 static_assert(LEASE_SILENT_MS > LEASE_ROUND_WAIT_MS + LEASE_WAIT_MS,
               "a session that is silent for so long has no lease");
 
-/* B9. Who is silent for so long holds no lease: it is taken out of all approvals, and its end
- * proposed, again and again: an entry may be lost with its leader. */
+/* Propose its end, again and again: an entry may be lost with its leader. */
 static void session_close(struct lease_table *self, struct lease_session *session, int64_t now_ms)
 {
-    if (session->state != SESSION_LAPSED)
-        session_lapse(self, session, now_ms);
+    assert(session->state == SESSION_LAPSED && !session->held.waits);
     session->closing = true;
     session->closed_ms = now_ms;
     table_act(self, LEASE_CLOSE)->session = session->id;
+    table_due(self, now_ms + LEASE_SILENT_MS);
+}
+
+/* It holds nothing, so there is no lease whose end would have to be waited for. What it asked before
+ * is refused, as is what comes late: another leader may take that up, for nobody (B5). */
+int lease_table_leave(struct lease_table *self, uint64_t session, int64_t now_ms)
+{
+    struct lease_session *left = zhashx_lookup(self->by_id, &session);
+
+    if (!self->leading)
+        return ERR_NOT_LEADER;
+    if (left == NULL)
+        return ERR_NOT_FOUND;
+    if (left->closing)
+        return OK;
+    session_answer_held(self, left, ERR_NOT_FOUND);
+    session_become(self, left, SESSION_LAPSED);
+    session_close(self, left, now_ms);
+    table_settle(self, now_ms);
+    return OK;
 }
 
 static void session_turn(struct lease_table *self, struct lease_session *session, int64_t now_ms)
 {
     session_expire(self, session, now_ms);
-    const int64_t *last_ms = session->closing ? &session->closed_ms : &session->heard_ms;
-    if (now_ms >= *last_ms + LEASE_SILENT_MS) {
-        session_close(self, session, now_ms);
-        last_ms = &session->closed_ms;
+    const int64_t last_ms = session->closing ? session->closed_ms : session->heard_ms;
+    if (now_ms < last_ms + LEASE_SILENT_MS) {
+        table_due(self, last_ms + LEASE_SILENT_MS);
+        return;
     }
-    table_due(self, *last_ms + LEASE_SILENT_MS);
+    /* B9. Who is silent for so long holds no lease. */
+    if (session->state != SESSION_LAPSED)
+        session_lapse(self, session, now_ms);
+    session_close(self, session, now_ms);
 }
 
 void sessions_turn(struct lease_table *self, int64_t now_ms)

@@ -19,9 +19,9 @@
  *   T1  the numbers of the feed's messages in one term are contiguous from 1.
  *   T2  a write is proposed only while all of its keys are pending; a key with a write in flight
  *       stays so.
- *   T3  a key becomes pending only when each session has acknowledged its seq, is lapsed, or can't
- *       have a lease any more: `anchor + W` has passed, or for an unflushed one `became leader + W`
- *       (B3).
+ *   T3  a key becomes pending only when each session has acknowledged its seq, is lapsed, has left,
+ *       or can't have a lease any more: `anchor + W` has passed, or for an unflushed one `became
+ *       leader + W` (B3).
  *   T4  a lapsed session gets no grant (B4); it is answered by SYNCED only, with a higher epoch
  *       (B5).
  *   T5  every grant counts from an anchor at or before the start of a round that a majority has
@@ -145,6 +145,13 @@ struct lease_ask {
  *                    time, or a newer ask: ask again later */
 void lease_table_sync(struct lease_table *self, const struct lease_ask *ask, int64_t now_ms);
 void lease_table_renew(struct lease_table *self, const struct lease_ask *ask, int64_t now_ms);
+
+/* The cache itself says that @session is over: it has thrown everything away, and will never hold
+ * anything by it again. That is true in every term, and however often it is heard. So nobody waits
+ * for it from here on, it is granted nothing any more, and its end is proposed at once (B9).
+ *
+ * Returns OK, or ERR_NOT_LEADER, or ERR_NOT_FOUND: there is no such session. */
+int lease_table_leave(struct lease_table *self, uint64_t session, int64_t now_ms);
 
 /* ---- Time ------------------------------------------------------------------------------------ */
 

@@ -319,6 +319,15 @@ class Cache(threading.Thread):
             return [at for at, message in self.told if message["type"] == kind
                     and (message.get("all") or key in message.get("keys", ()))]
 
+    def leave(self):
+        """It ends in order: lets go of everything, and the leader is told that its session is over."""
+        self.stop.set()
+        self.join()
+        self.flush()
+        session, self.session = self.session, None
+        return self.reader.call(LEASES, {"op": "lease_close", "secret": self.secret,
+                                         "session": session, "cluster": self.cluster})
+
     def close(self):
         self.stop.set()
         self.join()

@@ -71,7 +71,8 @@ OPERATIONS = {
                        "reserve": ["key", "stamp", "lines"], "undo": ["key", "stamp", "lines"],
                        "settle": ["keys"], "close": ["keys"]},
     "catalog.leases": {"lease_open": [], "lease_sync": ["cluster", "session", "term", "epoch", "ask"],
-                       "lease_renew": ["cluster", "session", "term", "epoch", "ask", "acked"]},
+                       "lease_renew": ["cluster", "session", "term", "epoch", "ask", "acked"],
+                       "lease_close": ["cluster", "session"]},
     "order": {"order": ["number", "key"], "orders": ["limit", "cursor"], "tally": ["cursor"]},
     "order.leader": {"buy": ["key", "stamp", "lines"], "cancel": ["key", "stamp", "number"]},
 }
@@ -85,7 +86,8 @@ NEEDS = {"item_add": ["key", "stamp", "id", "title", "price_cents"], "item_remov
          "close": ["keys"], "reserve": ["key", "stamp", "lines"], "undo": ["key", "stamp", "lines"],
          "buy": ["key", "stamp", "lines"], "cancel": ["key", "stamp", "number"],
          "lease_sync": ["cluster", "session", "term", "epoch", "ask"],
-         "lease_renew": ["cluster", "session", "term", "epoch", "ask", "acked"]}
+         "lease_renew": ["cluster", "session", "term", "epoch", "ask", "acked"],
+         "lease_close": ["cluster", "session"]}
 
 
 def odd_requests(secret):

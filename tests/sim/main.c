@@ -95,6 +95,7 @@ static void print_counts(const struct sim_counts *c, double seconds)
         {"without an answer", c->unread},
         {"caches flushed", c->flushes},
         {"sessions opened", c->sessions},
+        {"ended in order", c->leaves},
         {"keys approved", c->approvals},
         {"pending already", c->spared},
         {"sessions lapsed", c->lapses},

@@ -128,6 +128,7 @@ struct sim_counts {
     uint64_t long_pauses;             /* of a cache or a leader, for longer than a lease */
     uint64_t long_partitions;         /* of caches, mostly with a part of the group, for as long */
     uint64_t sessions;                /* opened */
+    uint64_t leaves;                  /* of them, ended in order */
     uint64_t longest_write_ms;        /* added up over the runs */
     uint64_t guarded[MUTATION_COUNT]; /* times that a guard made a difference */
     uint64_t heal_us;

@@ -289,6 +289,13 @@ static void receive_grant(struct sim_lease_cache *self, const struct lease_mail 
         note_lease(self, mail, false);
 }
 
+static void send_close(struct sim_lease_cache *self, uint64_t session)
+{
+    struct lease_mail mail = {.kind = LEASE_MAIL_CLOSE, .cache = self->number, .session = session};
+
+    sim_lease_send_leader(self->sim, &mail);
+}
+
 static void receive_answer(struct sim_lease_cache *self, const struct lease_mail *mail)
 {
     const int64_t now_ms = sim_lease_cache_now_ms(self);
@@ -298,7 +305,8 @@ static void receive_answer(struct sim_lease_cache *self, const struct lease_mail
         entry->answered = true;
     switch (mail->type) {
     case LEASE_MAIL_OPENED:
-        leased_cache_opened(self->cache, mail->ask, mail->session, mail->term, now_ms);
+        if (!leased_cache_opened(self->cache, mail->session, mail->term, now_ms))
+            send_close(self, mail->session);
         break;
     case LEASE_MAIL_SYNCED: receive_synced(self, mail); break;
     case LEASE_MAIL_GRANT: receive_grant(self, mail); break;
@@ -403,6 +411,29 @@ void sim_lease_cache_crash(struct sim_lease_cache *self)
     sim_trace(self->sim, -1, "cache %d: crash", self->number);
     self->sim->counts.crashes++;
     self->paused_until_us = 0;
+    end(self);
+    begin(self);
+}
+
+/* MUTATION_LEASE_LEAVE: it says so, and goes on. */
+void sim_lease_cache_leave(struct sim_lease_cache *self)
+{
+    struct leased_counts counts;
+    uint64_t session;
+
+    if (sim_lease_cache_paused(self))
+        return;
+    sim_trace(self->sim, -1, "cache %d: leaves", self->number);
+    leased_cache_count(self->cache, &counts);
+    session = sim_mutation_is(MUTATION_LEASE_LEAVE)
+                  ? counts.session
+                  : leased_cache_leave(self->cache, sim_lease_cache_now_ms(self));
+    if (session != 0) {
+        self->sim->counts.leaves++;
+        send_close(self, session);
+    }
+    if (sim_mutation_is(MUTATION_LEASE_LEAVE))
+        return;
     end(self);
     begin(self);
 }

@@ -17,6 +17,8 @@ void sim_lease_cache_destroy(struct sim_lease_cache **self_p);
 /* Faults: a pause, and the end of the process, after which another one begins at once. */
 void sim_lease_cache_pause(struct sim_lease_cache *self, int64_t until_us);
 void sim_lease_cache_crash(struct sim_lease_cache *self);
+/* An end in order: the leader is told, and another process begins. */
+void sim_lease_cache_leave(struct sim_lease_cache *self);
 bool sim_lease_cache_paused(const struct sim_lease_cache *self);
 /* The connection to the feed is made anew. */
 void sim_lease_cache_lose(struct sim_lease_cache *self);

@@ -72,6 +72,11 @@ static void crash_cache(struct sim_lease *self)
     sim_lease_cache_crash(some_cache(self));
 }
 
+static void leave(struct sim_lease *self)
+{
+    sim_lease_cache_leave(some_cache(self));
+}
+
 static void lose(struct sim_lease *self)
 {
     sim_lease_cache_lose(some_cache(self));
@@ -248,9 +253,9 @@ static const struct {
     void (*act)(struct sim_lease *self);
     unsigned weight;
 } harms[] = {
-    {pause_cache, 8}, {pause_leader, 3}, {crash_cache, 10}, {lose, 2},      {isolate_cache, 6},
-    {starve, 8},      {cut_some, 6},     {part, 8},         {hand_over, 4}, {uncut_now, 6},
-    {storm, 8},       {echo, 4},         {calm, 8},
+    {pause_cache, 8},   {pause_leader, 3}, {crash_cache, 8}, {leave, 4}, {lose, 2},
+    {isolate_cache, 6}, {starve, 8},       {cut_some, 6},    {part, 8},  {hand_over, 4},
+    {uncut_now, 6},     {storm, 8},        {echo, 4},        {calm, 8},
 };
 
 static void act_once(struct sim_lease *self)

@@ -302,6 +302,9 @@ void sim_lease_node_receive(struct sim *sim, struct sim_node *node, const struct
     switch (mail->kind) {
     case LEASE_MAIL_WRITE: receive_write(self, mail); break;
     case LEASE_MAIL_ASK: receive_ask(self, mail); break;
+    case LEASE_MAIL_CLOSE:
+        (void)lease_table_leave(self->table, mail->session, lease_process_now_ms(self));
+        break;
     default:
         assert(mail->kind == LEASE_MAIL_READ); /* the others are for caches */
         receive_read(self, mail);

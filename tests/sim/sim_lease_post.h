@@ -12,6 +12,7 @@ enum lease_mail_kind {
     LEASE_MAIL_NEWS,   /* a message of the feed, to a cache */
     LEASE_MAIL_ASK,    /* of a cache, to the leader */
     LEASE_MAIL_ANSWER, /* to it */
+    LEASE_MAIL_CLOSE,  /* of a cache, to the leader; there is no answer */
     LEASE_MAIL_READ,   /* of a cache, to any replica */
     LEASE_MAIL_VALUE,  /* its answer */
     LEASE_MAIL_WRITE,  /* to the leader, of nobody */
@@ -26,7 +27,7 @@ struct lease_mail {
     uint64_t number;   /* READ, VALUE: of the attempt */
     int type;          /* NEWS, ASK, ANSWER: enum leased_news, leased_ask_type, lease_action_type */
     int code;          /* ANSWER */
-    uint64_t session;  /* ASK, ANSWER */
+    uint64_t session;  /* ASK, ANSWER, CLOSE */
     replica_term term; /* NEWS, ASK, ANSWER */
     uint64_t epoch;    /* ASK, ANSWER */
     uint64_t ask;      /* ASK, ANSWER */

@@ -333,6 +333,29 @@ def test_a_session_that_is_silent_is_closed(store, cache):
     assert status == NOT_FOUND and body["error"]["term"] == one.term, body
 
 
+def test_who_leaves_is_waited_for_no_more(store, cache, buyer):
+    """No write waits for the lease of a cache that has ended in order, though it would last for long."""
+    one, other = cache(store, 1), cache(store, 2)
+    one.wait_kept(1)
+    other.wait_kept(1)
+    session = one.session
+    assert one.leave()[0] == 0
+    buy(buyer, 1, "buy-1")
+    assert count(store, "pygmy_lease_lapses_total") == 0
+    wait_until(lambda: count(store, "pygmy_lease_sessions") == 1, 5.0, "its session is closed")
+    buy(buyer, 1, "buy-2")
+    assert count(store, "pygmy_lease_lapses_total") == 0
+    other.wait_kept(1)
+    assert other.read(1)[0]["stock"] == 99998
+    client = Client(bus_endpoint(store))
+    close = {"op": "lease_close", "secret": other.secret, "cluster": other.cluster}
+    assert client.call(LEASES, {**close, "session": session})[0] == NOT_FOUND
+    elsewhere = {**close, "session": other.session, "cluster": "0" * 32}
+    assert client.call(LEASES, elsewhere)[0] == NOT_FOUND
+    client.close()
+    assert count(store, "pygmy_lease_sessions") == 1
+
+
 # ---- What is refused -------------------------------------------------------------------------
 
 
@@ -345,6 +368,10 @@ def test_asks_that_are_none_are_refused(store):
     assert status == 0 and opened["cluster"] in store.read("cluster.conf"), opened
     good = {"secret": secret, "session": opened["session"], "term": opened["term"], "epoch": 1,
             "ask": 1, "cluster": opened["cluster"]}
+    close = {"op": "lease_close", "session": opened["session"], "cluster": opened["cluster"]}
+    assert client.call(LEASES, close)[0] == FORBIDDEN
+    assert client.call(LEASES, {**close, "secret": secret, "cluster": "x"})[0] == INVALID
+    assert client.call(LEASES, {**close, "secret": secret, "session": 0})[0] == INVALID
     for name in ("session", "term", "epoch", "ask"):
         assert client.call(LEASES, {"op": "lease_sync", **good, name: -1})[0] == INVALID
     assert client.call(LEASES, {"op": "lease_renew", **good})[0] == INVALID  # acked is missing

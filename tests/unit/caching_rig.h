@@ -51,7 +51,10 @@ struct rig {
     bool quiet; /* the first broker's feed; else it beats */
     int64_t beat_ms;
     int refuse; /* a code for SYNC and RENEW, or OK */
-    size_t opens, syncs, renews;
+    size_t opens, syncs, renews, closes;
+    uint64_t closed;                    /* the last session that was said to be over */
+    const struct scripted_record *late; /* the first OPEN, which the test answers; or NULL */
+    bool slow;                          /* so it does */
     uint64_t acked;
     size_t seen;                               /* records that were looked at */
     struct scripted_record *reads[READS_KEPT]; /* requests of anything else */
@@ -104,6 +107,16 @@ static inline void rig_take_ask(struct rig *self, const struct scripted_record *
     self->opens += strcmp(op, "lease_open") == 0;
     self->syncs += strcmp(op, "lease_sync") == 0;
     self->renews += strcmp(op, "lease_renew") == 0;
+    if (strcmp(op, "lease_close") == 0) {
+        self->closes++;
+        self->closed = (uint64_t)json_integer_value(json_object_get(ask, "session"));
+        assert_string_equal(json_string_value(json_object_get(ask, "cluster")), self->cluster);
+    }
+    if (self->slow && self->late == NULL && strcmp(op, "lease_open") == 0) {
+        self->late = record;
+        json_decref(ask);
+        return;
+    }
     if (strcmp(op, "lease_open") != 0)
         assert_string_equal(json_string_value(json_object_get(ask, "cluster")), self->opened);
     if (acked != NULL)

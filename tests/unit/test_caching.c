@@ -259,7 +259,7 @@ static void test_waiters_are_bounded(void **state)
     const struct cached_read read = {.key = "item:1", .id = 1, .left_ms = 30000};
     struct leased_ask ask;
     assert_true(leased_cache_ask(cache, 1, &ask));
-    leased_cache_opened(cache, ask.ask, 9, 1, 1);
+    assert_true(leased_cache_opened(cache, 9, 1, 1));
     assert_true(leased_cache_ask(cache, 1, &ask));
     leased_cache_synced(cache, ask.ask, ask.epoch, &(struct leased_message){.term = 1}, LEASE_MS,
                         1);
@@ -275,6 +275,11 @@ static void test_waiters_are_bounded(void **state)
     free(waiters);
 }
 
+static bool has_asked(struct rig *self)
+{
+    return self->opens >= self->number;
+}
+
 /* A handle is closed with all of this under way. */
 static void test_it_is_closed_with_reads_under_way(void **state)
 {
@@ -288,6 +293,56 @@ static void test_it_is_closed_with_reads_under_way(void **state)
     pygmy_close(&self->store);
     for (size_t i = 0; i < 3; i++)
         assert_false(replies[i].done);
+}
+
+static bool has_closed(struct rig *self)
+{
+    return self->closes > 0;
+}
+
+/* And tells the leader that it is over, also with much on its way. */
+static void test_a_handle_that_is_closed_says_so(void **state)
+{
+    struct rig *self = *state;
+    struct pygmy_reply replies[40] = {0};
+    rig_begin(self);
+    rig_fill(self, 7, 30);
+    for (size_t i = 0; i < sizeof replies / sizeof *replies; i++)
+        start_lookup(self, &replies[i], 100 + (int64_t)i);
+    pygmy_close(&self->store);
+    rig_run_until(self, has_closed);
+    assert_int_equal(self->closed, 17);
+    assert_int_equal(self->closes, 1);
+}
+
+/* One that has no session yet has nothing to say. */
+static void test_without_a_session_nobody_is_told(void **state)
+{
+    struct rig *self = *state;
+    self->slow = true;
+    self->number = 1;
+    rig_run_until(self, has_asked);
+    pygmy_close(&self->store);
+    scripted_broker_await(self->broker, PACK_DISCONNECT, 1);
+    rig_look(self);
+    assert_int_equal(self->closes, 0);
+}
+
+/* A session that comes when there is one already is closed: no leader shall wait for it. */
+static void test_a_session_too_many_is_closed(void **state)
+{
+    struct rig *self = *state;
+    self->slow = true;
+    rig_begin(self);
+    assert_int_equal(self->opens, 2);
+    self->session = 18;
+    json_t *open = json_pack("{ss}", "op", "lease_open");
+    rig_answer_ask(self, self->late, open);
+    json_decref(open);
+    rig_run_until(self, has_closed);
+    assert_int_equal(self->closed, 18);
+    assert_int_equal(rig_counts(self).session, 17);
+    self->session = 17;
 }
 
 /* ---- The feed -------------------------------------------------------------------------------- */
@@ -597,6 +652,9 @@ int main(void)
         TEST(test_who_joined_asks_anew),
         TEST(test_waiters_are_bounded),
         TEST(test_it_is_closed_with_reads_under_way),
+        TEST(test_a_handle_that_is_closed_says_so),
+        TEST(test_without_a_session_nobody_is_told),
+        TEST(test_a_session_too_many_is_closed),
         TEST(test_an_invalidated_item_is_let_go),
         TEST(test_an_answer_that_comes_with_its_invalidation_is_not_kept),
         TEST(test_a_gap_begins_anew),

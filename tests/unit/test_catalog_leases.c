@@ -368,6 +368,8 @@ static void on_answer(void *arg, int code, json_t *body)
     else if (json_object_get(body, "session") != NULL)
         say(&self->replica, "session %d",
             (int)json_integer_value(json_object_get(body, "session")));
+    else if (json_object_size(body) == 0)
+        say(&self->replica, "ok");
     else if (json_object_get(body, "index") != NULL)
         say(&self->replica, "sync %d@%d:%s+%d",
             (int)json_integer_value(json_object_get(body, "seq")),
@@ -703,6 +705,31 @@ static void test_a_silent_session_is_closed(void **state)
     rig_expect(self, "sub edit sub edit");
 }
 
+/* Who says that it is over is waited for no more, and closed in the log. */
+static void test_who_leaves_is_closed_at_once(void **state)
+{
+    struct rig *self = *state;
+    uint64_t ids[LEASE_SESSIONS_MAX];
+    rig_lease(self);
+    rig_write(self, STOCK_5);
+    rig_expect(self, "inv 1:item:5");
+    leases_leave(self->leases, 4, on_answer, self);
+    rig_expect(self, "ok sub close sub stock");
+    leases_leave(self->leases, 4, on_answer, self);
+    rig_expect(self, "ok");
+    rig_apply(self);
+    assert_int_equal(sessions_list(driver_state(self->driver), ids, LEASE_SESSIONS_MAX), 0);
+    leases_leave(self->leases, 4, on_answer, self);
+    rig_expect(self, "w1:ok ask:not-found");
+    rig_write(self, STOCK_5);
+    rig_expect(self, "sub stock");
+    leases_lead(self->leases, false, 1);
+    leases_leave(self->leases, 4, on_answer, self);
+    rig_expect(self, "ask:not-leader");
+    rig_call_back(self, ERR_UNKNOWN);
+    rig_expect(self, "w2:unknown-outcome");
+}
+
 /* There are so many at most, those on their way included. */
 static void test_sessions_are_bounded(void **state)
 {
@@ -760,6 +787,7 @@ int main(void)
         RIGGED(test_a_new_leader_waits_for_the_sessions_of_the_tables),
         RIGGED(test_a_round_counts_from_its_beginning_and_in_its_term),
         RIGGED(test_a_silent_session_is_closed),
+        RIGGED(test_who_leaves_is_closed_at_once),
         RIGGED(test_sessions_are_bounded),
         RIGGED(test_a_status_is_the_leaders),
     };

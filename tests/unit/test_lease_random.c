@@ -54,7 +54,7 @@ struct asked {
 
 /* Something on its way: an ask or an answer, a message of the feed. */
 struct post {
-    enum { POST_NONE, POST_SYNC, POST_RENEW, POST_FEED, POST_ANSWER } type;
+    enum { POST_NONE, POST_SYNC, POST_RENEW, POST_LEAVE, POST_FEED, POST_ANSWER } type;
     size_t cache;
     struct lease_ask ask;
     struct lease_action *action; /* ANSWER, FEED; a copy of its own */
@@ -90,7 +90,7 @@ struct world {
     enum answer *answers;
     struct asked *asked;
     uint64_t last_ticket, last_ask;
-    size_t proposed, reads, lapses, elections, releases, grants;
+    size_t proposed, reads, lapses, elections, releases, grants, leaves;
 };
 
 /* xorshift64* */
@@ -269,6 +269,10 @@ static void deliver_to_table(struct world *self, const struct post *sent)
 {
     struct lease_ask ask = sent->ask;
     const uint64_t first = ask.ticket;
+    if (sent->type == POST_LEAVE) {
+        (void)lease_table_leave(self->table, ask.session, self->now);
+        return;
+    }
     ask.ticket = ticket_new(self);
     self->asked[ask.ticket] = self->asked[first];
     if (sent->type == POST_SYNC)
@@ -498,6 +502,20 @@ static void ask(struct world *self, size_t place)
     post(self, &sent);
 }
 
+/* It ends in order, and another one begins in its place. */
+static void leave(struct world *self, size_t place)
+{
+    struct cache *cache = &self->caches[place];
+    const struct post sent = {
+        .type = POST_LEAVE, .cache = place, .ask = {.session = cache->session}};
+    if (self->now < cache->deaf || cache->session == 0)
+        return;
+    cache->session = 0;
+    cache_flush(cache);
+    self->leaves++;
+    post(self, &sent);
+}
+
 static void confirm(struct world *self)
 {
     if (self->round < 0)
@@ -529,6 +547,8 @@ static void step(struct world *self)
         elect(self);
     else if (event < 13)
         self->caches[place].deaf = self->now + (int64_t)draw(self, 3 * LEASE_MS);
+    else if (event < 14)
+        leave(self, place);
     else if (event < (self->busy ? 100 : 16))
         begin_write(self);
     else if (event < 220)
@@ -586,7 +606,7 @@ static void world_destroy(struct world **self_p)
 /* Each seed is one history; together they must have had something to say. */
 static void test_nobody_holds_what_is_being_written(void **state)
 {
-    size_t proposed = 0, reads = 0, lapses = 0, elections = 0, releases = 0, grants = 0;
+    size_t proposed = 0, reads = 0, lapses = 0, elections = 0, releases = 0, grants = 0, leaves = 0;
 
     (void)state;
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
@@ -601,13 +621,14 @@ static void test_nobody_holds_what_is_being_written(void **state)
         elections += world->elections;
         releases += world->releases;
         grants += world->grants;
+        leaves += world->leaves;
         world_destroy(&world);
     }
     print_message("%zu writes proposed, %zu reads, %zu grants, %zu lapses, %zu releases, "
-                  "%zu elections\n",
-                  proposed, reads, grants, lapses, releases, elections);
+                  "%zu elections, %zu leaves\n",
+                  proposed, reads, grants, lapses, releases, elections, leaves);
     assert_true(proposed > 10 * SEEDS && reads > 10 * SEEDS && grants > 10 * SEEDS);
-    assert_true(lapses > SEEDS && releases > SEEDS && elections > SEEDS);
+    assert_true(lapses > SEEDS && releases > SEEDS && elections > SEEDS && leaves > SEEDS);
 }
 
 int main(void)

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "broker/bus/err.h"
 #include "broker/bus/limits.h"
 #include "tests/lib/leader.h"
 
@@ -481,6 +482,73 @@ static void test_a_session_never_heard_of_is_closed(void **state)
     leader_close(&leader);
 }
 
+/* A cache that says that it is over is waited for no more, and its end is proposed: no lease has to run
+ * out. What it asked before and comes late is refused; to say it twice is to say it once. */
+static void test_who_leaves_is_waited_for_no_more(void **state)
+{
+    struct leader leader;
+    (void)state;
+    leader_lease(&leader, 2);
+    leader_write(&leader, 7, "a");
+    leader_renew(&leader, 1, 1, 1);
+    leader_expect(&leader, "inv 1:a grant 1/1+1000 ");
+    assert_int_equal(lease_table_leave(leader.table, 2, leader.now), OK);
+    leader_expect(&leader, "close 2 go 7 ");
+    assert_int_equal(leader_counts(&leader).lapsed, 1);
+    assert_int_equal(leader_counts(&leader).lapses, 0);
+    leader_sync(&leader, 2, 9);
+    leader_renew(&leader, 2, 1, 1);
+    leader_expect(&leader, "no 1002:not-found no 1003:not-found ");
+    assert_int_equal(lease_table_leave(leader.table, 2, leader.now), OK);
+    leader_expect(&leader, "");
+    leader_write(&leader, 8, "b");
+    leader_renew(&leader, 1, 1, 2);
+    leader_expect(&leader, "inv 2:b go 8 grant 1/1+1000 ");
+    lease_table_closed(leader.table, 2, leader.now);
+    assert_int_equal(lease_table_leave(leader.table, 2, leader.now), ERR_NOT_FOUND);
+    lease_table_retire(leader.table);
+    assert_int_equal(lease_table_leave(leader.table, 1, leader.now), ERR_NOT_LEADER);
+    leader_expect(&leader, "");
+    leader_close(&leader);
+}
+
+/* It is as true of another term than that in which the cache last heard of the leader. */
+static void test_who_leaves_holds_up_no_new_leader(void **state)
+{
+    struct leader leader;
+    (void)state;
+    leader_open(&leader);
+    assert_int_equal(lease_table_leave(leader.table, 1, leader.now), ERR_NOT_LEADER);
+    leader_lead(&leader, 3, (const uint64_t[]){1, 2}, 2);
+    leader_write(&leader, 7, "a");
+    assert_int_equal(lease_table_leave(leader.table, 1, leader.now), OK);
+    leader_expect(&leader, "inv 1:a close 1 ");
+    assert_int_equal(lease_table_leave(leader.table, 2, leader.now), OK);
+    leader_expect(&leader, "close 2 go 7 ");
+    leader_write(&leader, 8, "b");
+    leader_expect(&leader, "go 8 ");
+    leader_close(&leader);
+}
+
+/* An ask of it that waits for a round is refused at once; and an end that was not written down is
+ * proposed again. */
+static void test_who_leaves_waits_for_no_answer(void **state)
+{
+    struct leader leader;
+    (void)state;
+    leader_lease(&leader, 1);
+    leader.now = LEASE_ROUND_MS;
+    leader_renew(&leader, 1, 1, 0);
+    assert_int_equal(lease_table_leave(leader.table, 1, leader.now), OK);
+    leader_expect(&leader, "round no 1001:not-found close 1 ");
+    leader_confirm(&leader);
+    leader_at(&leader, LEASE_ROUND_MS + LEASE_SILENT_MS - 1);
+    leader_expect(&leader, "");
+    leader_at(&leader, LEASE_ROUND_MS + LEASE_SILENT_MS);
+    leader_expect(&leader, "close 1 ");
+    leader_close(&leader);
+}
+
 /* One session too many is closed again, and none to the table. */
 static void test_sessions_are_bounded(void **state)
 {
@@ -588,6 +656,9 @@ int main(void)
         cmocka_unit_test(test_a_sync_is_for_one_term),
         cmocka_unit_test(test_a_session_that_is_silent_is_closed),
         cmocka_unit_test(test_a_session_never_heard_of_is_closed),
+        cmocka_unit_test(test_who_leaves_is_waited_for_no_more),
+        cmocka_unit_test(test_who_leaves_holds_up_no_new_leader),
+        cmocka_unit_test(test_who_leaves_waits_for_no_answer),
         cmocka_unit_test(test_sessions_are_bounded),
         cmocka_unit_test(test_who_makes_writers_wait_is_kept_out_for_longer_each_time),
         cmocka_unit_test(test_who_cost_nobody_anything_is_let_in_at_once),

@@ -47,8 +47,9 @@ static void test_an_ask_without_an_answer_is_repeated_ever_more_seldom(void **st
     (void)state;
     rig_begin_with(&rig, 100, 10000);
     expect_ask(&rig, LEASED_OPEN);
-    expect_ask_in(&rig, LEASE_OPEN_MS, LEASED_OPEN);
-    expect_ask_in(&rig, LEASE_OPEN_MS, LEASED_OPEN);
+    for (int64_t pause_ms = LEASE_OPEN_MS; pause_ms <= LEASE_OPEN_MS_MAX; pause_ms *= 2)
+        expect_ask_in(&rig, pause_ms, LEASED_OPEN);
+    expect_ask_in(&rig, LEASE_OPEN_MS_MAX, LEASED_OPEN);
     rig_end(&rig);
     rig_begin(&rig);
     expect_ask_in(&rig, LEASE_LOCAL_MS / 3, LEASED_RENEW);
@@ -197,7 +198,7 @@ static void test_an_unknown_session_is_flushed_and_another_one_opened(void **sta
     assert_int_equal(counts_of(&rig).session, 0);
     expect_ask_in(&rig, LEASE_REPEAT_MS, LEASED_OPEN);
     assert_true(rig.ask.ask > last.ask);
-    leased_cache_opened(rig.cache, rig.ask.ask, SESSION + 1, TERM - 3, rig.now_ms);
+    assert_true(leased_cache_opened(rig.cache, SESSION + 1, TERM - 3, rig.now_ms));
     expect_ask(&rig, LEASED_SYNC);
     assert_int_equal(rig.ask.session, SESSION + 1);
     assert_int_equal(rig.ask.term, TERM - 3);
@@ -219,6 +220,54 @@ static void test_sessions_that_vanish_are_opened_ever_more_seldom(void **state)
         expect_ask(&rig, LEASED_SYNC);
         pause_ms = pause_ms * 4 < LEASE_BACKOFF_MS ? pause_ms * 4 : LEASE_BACKOFF_MS;
     }
+    rig_end(&rig);
+}
+
+/* A leader that is slow has its first answer taken, to whichever try it is: one session is enough. What
+ * comes after it is for the host to close. */
+static void test_the_first_session_that_comes_is_taken(void **state)
+{
+    struct rig rig;
+    (void)state;
+    rig_begin_with(&rig, 100, 10000);
+    expect_ask(&rig, LEASED_OPEN);
+    expect_ask_in(&rig, LEASE_OPEN_MS, LEASED_OPEN);
+    assert_true(leased_cache_opened(rig.cache, SESSION, TERM, rig.now_ms));
+    expect_ask(&rig, LEASED_SYNC);
+    assert_int_equal(rig.ask.session, SESSION);
+    assert_false(leased_cache_opened(rig.cache, SESSION + 1, TERM, rig.now_ms));
+    assert_true(leased_cache_opened(rig.cache, SESSION, TERM, rig.now_ms));
+    synced_to(&rig, &rig.ask, SEQ, NULL, LEASE_MS);
+    assert_int_equal(counts_of(&rig).session, SESSION);
+    assert_int_equal(counts_of(&rig).lease_left_ms, LEASE_LOCAL_MS);
+    rig_end(&rig);
+}
+
+/* Whoever leaves holds nothing from then on, whatever comes: an answer that was on its way, news, or
+ * another session; and asks for nothing. */
+static void test_who_leaves_is_silent_for_good(void **state)
+{
+    struct rig rig;
+    (void)state;
+    rig_begin(&rig);
+    store(&rig, "item:1", "one");
+    const uint64_t token = expect_fill(&rig, "item:2");
+    expect_ask_in(&rig, LEASE_LOCAL_MS / 3, LEASED_RENEW);
+    assert_int_equal(leased_cache_leave(rig.cache, rig.now_ms), SESSION);
+    granted_to(&rig, &rig.ask, LEASE_MS);
+    synced_to(&rig, &rig.ask, SEQ, NULL, LEASE_MS);
+    refused(&rig, ERR_BUSY);
+    beat(&rig, TERM, SEQ + 1);
+    beat(&rig, TERM + 1, 0);
+    fill(&rig, token, "two");
+    assert_false(leased_cache_opened(rig.cache, SESSION + 1, TERM + 1, rig.now_ms));
+    expect_none(&rig, "item:1");
+    expect_none(&rig, "item:2");
+    expect_flushed(&rig);
+    assert_int_equal(counts_of(&rig).session, 0);
+    rig.now_ms += 100 * LEASE_MS;
+    expect_no_ask(&rig);
+    assert_int_equal(leased_cache_leave(rig.cache, rig.now_ms), 0);
     rig_end(&rig);
 }
 
@@ -245,7 +294,7 @@ static void test_an_answer_that_nobody_awaits_is_ignored(void **state)
     rig_begin(&rig);
     store(&rig, "item:1", "one");
     refused(&rig, ERR_NOT_FOUND);
-    leased_cache_opened(rig.cache, rig.ask.ask, SESSION + 1, TERM, rig.now_ms);
+    assert_false(leased_cache_opened(rig.cache, SESSION + 1, TERM, rig.now_ms));
     granted_to(&rig, &rig.ask, LEASE_MS);
     assert_int_equal(counts_of(&rig).session, SESSION);
     expect_served(&rig, "item:1", "one");
@@ -366,6 +415,8 @@ int main(void)
         cmocka_unit_test(test_asks_under_way_are_bounded),
         cmocka_unit_test(test_an_unknown_session_is_flushed_and_another_one_opened),
         cmocka_unit_test(test_sessions_that_vanish_are_opened_ever_more_seldom),
+        cmocka_unit_test(test_the_first_session_that_comes_is_taken),
+        cmocka_unit_test(test_who_leaves_is_silent_for_good),
         cmocka_unit_test(test_a_renewal_that_mismatches_flushes),
         cmocka_unit_test(test_an_answer_that_nobody_awaits_is_ignored),
         cmocka_unit_test(test_entries_are_bounded_and_the_least_used_goes),
