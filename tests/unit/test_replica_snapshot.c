@@ -444,6 +444,52 @@ static void test_the_loop_counts_no_rows_of_what_is_installed(void **state)
     assert_int_not_equal(toy_machine_counted_by(away->machine), gettid());
 }
 
+/* A read that waits for an index: of an entry that comes with the snapshot, or after it. */
+struct waiting_read {
+    struct seat *seat;
+    replica_index index;
+    bool answered;
+};
+
+static void on_index(void *arg, int code)
+{
+    struct waiting_read *self = arg;
+
+    assert_int_equal(code, OK);
+    assert_false(self->answered);
+    assert_true(replica_applied_index(self->seat->replica) >= self->index);
+    assert_true(toy_machine_count(self->seat->machine) > 0); /* there are tables */
+    self->answered = true;
+}
+
+/* Who waits for an index while a snapshot takes the place of the tables is answered out of those that
+ * come, and none too early. */
+static void test_a_read_at_an_index_waits_for_the_snapshot(void **state)
+{
+    struct seats *self = *state;
+
+    found(self, MEMBERS);
+    start(self);
+    submit(self, 10);
+    run_until(self, all_have_all);
+    struct seat *away = follower_of(self);
+    seat_close(away);
+    submit(self, 10);
+    struct waiting_read within = {away, replica_last_index(leader_of(self)->replica), false};
+    go_far(self);
+    struct waiting_read behind = {away, replica_last_index(leader_of(self)->replica), false};
+    assert_int_equal(seat_open(away), 0);
+    const int64_t deadline_ms = clock_ms() + DEADLINE_MS;
+    assert_int_equal(replica_read_at(away->replica, behind.index, deadline_ms, on_index, &behind),
+                     0);
+    assert_int_equal(replica_read_at(away->replica, within.index, deadline_ms, on_index, &within),
+                     0);
+    submit(self, 10);
+    run_until(self, all_have_all);
+    assert_true(snapshots_of(away, "restore") >= 1);
+    assert_true(within.answered && behind.answered);
+}
+
 /* One that was away for a moment gets what it lacks from the log. */
 static void test_who_was_away_for_a_moment_needs_no_snapshot(void **state)
 {
@@ -647,6 +693,7 @@ int main(void)
         TEST(test_a_log_without_its_snapshot_is_refused),
         TEST(test_who_was_away_comes_back_by_a_snapshot),
         TEST(test_the_loop_counts_no_rows_of_what_is_installed),
+        TEST(test_a_read_at_an_index_waits_for_the_snapshot),
         TEST(test_who_was_away_for_a_moment_needs_no_snapshot),
         TEST(test_who_came_back_may_lead),
         TEST(test_a_way_back_in_many_pieces),
