@@ -1,11 +1,11 @@
-/* See caching_parts.h. This part: lookups by id.
+/* See caching_internal.h. This part: lookups by id.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
 #include "broker/bus/alloc.h"
 #include "broker/bus/err.h"
-#include "client/store/caching_parts.h"
+#include "client/store/caching_internal.h"
 
 /* A lookup that waits for a fill. */
 struct item_reader {

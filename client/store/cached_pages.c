@@ -1,4 +1,4 @@
-/* See caching_parts.h. This part: searches by topic alone.
+/* See caching_internal.h. This part: searches by topic alone.
  *
  * A page is made of the topic's list of ids and of the items, each of which comes out of memory, or
  * from a fill that is asked for or joined. If one of all these may not be kept now, the whole page
@@ -20,7 +20,7 @@
 #include "broker/bus/alloc.h"
 #include "broker/bus/err.h"
 #include "broker/bus/limits.h"
-#include "client/store/caching_parts.h"
+#include "client/store/caching_internal.h"
 
 /* A row of a page, and who waits for it. */
 struct page_row {

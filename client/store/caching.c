@@ -11,7 +11,7 @@
 #include "broker/bus/alloc.h"
 #include "broker/bus/clock.h"
 #include "broker/bus/limits.h"
-#include "client/store/caching_parts.h"
+#include "client/store/caching_internal.h"
 
 /* As the store takes it. */
 #define CURSOR_BYTES_MAX 19

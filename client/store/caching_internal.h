@@ -1,8 +1,8 @@
 /* What the sources of a handle's cache share. Nobody else includes this.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#ifndef PYGMY_STORE_CACHING_PARTS_H
-#define PYGMY_STORE_CACHING_PARTS_H
+#ifndef PYGMY_STORE_CACHING_INTERNAL_H
+#define PYGMY_STORE_CACHING_INTERNAL_H
 
 #include "client/store/cached_fills.h"
 #include "client/store/cached_lease.h"
