@@ -656,8 +656,8 @@
 /* When a cache asks again that got no answer, and how long one counts as under way: some round
  * trips. Doubled with each try, up to LEASE_BACKOFF_MS. */
 #define LEASE_ANSWER_MS 100
-/* The same for the opening of a session, which is an entry in the log: a fail-over fits. Doubled up to
- * the second: while nobody leads, what is asked for waits at the brokers, and all of it is done when
+/* The same for the opening of a session, which is an entry in the log: a fail-over fits. Doubled up
+ * to the second: while nobody leads, what is asked for waits at the brokers, and all of it is done when
  * somebody does. */
 #define LEASE_OPEN_MS     1000
 #define LEASE_OPEN_MS_MAX 4000
@@ -671,9 +671,9 @@
 #define CACHE_FEED_TURN_MAX  64
 /* From one connection to a feed to the next, when one ends at once. */
 #define CACHE_FEED_PAUSE_MS 100
-/* Asks of a cache whose answers may yet come. It asks LEASE_ASKS_MAX times in LEASE_ANSWER_MS at most,
- * and begins a SYNC in LEASE_REPEAT_MS; the leader answers within LEASE_ROUND_WAIT_MS, and who waited
- * for less would have no lease when all are slow. */
+/* Asks of a cache whose answers may yet come. It asks LEASE_ASKS_MAX times in LEASE_ANSWER_MS at
+ * most, and begins a SYNC in LEASE_REPEAT_MS; the leader answers within LEASE_ROUND_WAIT_MS, and who
+ * waited for less would have no lease when all are slow. */
 #define CACHE_ASKS_MAX 64
 /* Spellings of topics whose keys are known: many times TOPICS_MAX. Above it all are forgotten. */
 #define CACHE_SPELLINGS_MAX 10000

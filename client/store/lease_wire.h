@@ -1,5 +1,5 @@
-/* What a leased cache and the catalog's leader say to each other, as JSON (docs/protocol.md, "Leased
- * caches"). Pure.
+/* What a leased cache and the catalog's leader say to each other, as JSON (docs/protocol.md,
+ * "Leased caches"). Pure.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_STORE_LEASE_WIRE_H

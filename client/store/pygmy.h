@@ -157,12 +157,12 @@ void pygmy_node_status(struct pygmy *self, const char *name, pygmy_done_fn *done
  * the lists of ids of topics. It serves them under a lease of the catalog's leader, which lets no
  * write happen before each such cache has let go of what it changes: so an answer from memory is as
  * fresh as one of the store (docs/consistency.md). Calls go through it by themselves: a lookup by
- * id, and a search by topic alone, on "catalog". An item counts by itself then: such a search is not
- * one moment of the store.
+ * id, and a search by topic alone, on "catalog". An item counts by itself then: such a search is
+ * not one moment of the store.
  *
  * Whoever holds leases makes the store's writers wait for it, and for up to a second, once, when it
- * dies or stands still; one that ends by pygmy_close() says so, and delays nobody. It is for processes
- * that live long, and run their loop all the time. */
+ * dies or stands still; one that ends by pygmy_close() says so, and delays nobody. It is for
+ * processes that live long, and run their loop all the time. */
 
 /* An item out of memory, without a call. Valid until the next call of any function on this handle,
  * or turn of its loop. */

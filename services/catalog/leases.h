@@ -1,23 +1,23 @@
 /* Leased caches at the catalog's leader: the shell around the lease table (lease_table.h), which
- * decides. What it is told: leadership, sessions, asks, writes, confirmed rounds, time. What it says
- * is done: proposed, published, answered, in the same turn.
+ * decides. What it is told: leadership, sessions, asks, writes, confirmed rounds, time. What it
+ * says is done: proposed, published, answered, in the same turn.
  *
  *   lead     -> the sessions of the tables                         leases.c
  *   ask      -> SYNCED, GRANT, or why not                          leases_asks.c
  *   write    -> its keys -> approval -> the log -> applied         leases_writes.c
  *   messages -> the feed                                           leases_feed.c
  *
- * Every write of the catalog goes through here. While there is no session, and none is being opened,
- * it is handed to the replica as it is: it comes before the opening of whatever session follows in
- * the log, so the index that the cache is told when it syncs covers it.
+ * Every write of the catalog goes through here. While there is no session, and none is being
+ * opened, it is handed to the replica as it is: it comes before the opening of whatever session
+ * follows in the log, so the index that the cache is told when it syncs covers it.
  *
  * Invariants
  *   H1  what the table lets be proposed is submitted at once, so in the term in which it may be: a
  *       replica refuses, and never appends, what it still holds when it loses the lead.
  *   H2  the keys of a write that changes topics are computed when all such writes before it are
  *       applied: the item's old topic is then in the tables.
- *   H3  a write is told to be in flight no more only when it is applied here, or was never appended.
- *       One whose outcome is unknown keeps its keys until leadership ends.
+ *   H3  a write is told to be in flight no more only when it is applied here, or was never
+ *       appended. One whose outcome is unknown keeps its keys until leadership ends.
  *   H4  each write and each ask is answered once.
  *
  * SPDX-License-Identifier: Apache-2.0 */

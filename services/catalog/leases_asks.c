@@ -1,8 +1,8 @@
 /* Sessions and what they ask for: see leases.h and leases_internal.h.
  *
  * Opening and closing are entries of the log. All that is applied here while this replica leads was
- * submitted by itself, in this term, so its own callbacks tell the table of every session that comes
- * or goes; those of before are in the tables when it begins to lead.
+ * submitted by itself, in this term, so its own callbacks tell the table of every session that
+ * comes or goes; those of before are in the tables when it begins to lead.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>

@@ -155,8 +155,8 @@ static struct outcome *catalog_check_size(size_t size)
         ENTRY_BYTES_MAX);
 }
 
-/* Submit a command and its bytes: it is proposed when no cache may hold what it changes. Who refuses
- * it in the end does so in time. */
+/* Submit a command and its bytes: it is proposed when no cache may hold what it changes. Who
+ * refuses it in the end does so in time. */
 static void catalog_submit(struct catalog *self, struct node_call *call,
                            const struct command *command, const struct bytes_writer *bytes)
 {
