@@ -608,8 +608,8 @@
 /* So long a leader waits for a lease to end (W), by its own clock: a lease ends by 1.0102 L of real
  * time, and W on a clock that is too fast lasts at least W / 1.01. So W is above 1.0204 L. */
 #define LEASE_WAIT_MS 1030
-/* What is not acknowledged is told again, and a leader that has nothing to tell says so this
- * often: a lost message is noticed by then. */
+/* What is not acknowledged is told again after so long, and then whenever its age has doubled; and a
+ * leader that has nothing to tell says so this often: a lost message is noticed by then. */
 #define LEASE_REPEAT_MS 20
 #define LEASE_BEAT_MS   20
 /* A key is released when no write of it came for so long: a hot one is approved once, and a
@@ -657,8 +657,8 @@
  * trips. Doubled with each try, up to LEASE_BACKOFF_MS. */
 #define LEASE_ANSWER_MS 100
 /* The same for the opening of a session, which is an entry in the log: a fail-over fits. Doubled up
- * to the second: while nobody leads, what is asked for waits at the brokers, and all of it is done when
- * somebody does. */
+ * to the second: while nobody leads, what is asked for waits at the brokers, and all of it is done
+ * when somebody does. */
 #define LEASE_OPEN_MS     1000
 #define LEASE_OPEN_MS_MAX 4000
 /* What a cache holds unless it is told: a shop of some size whole, in some MB. CACHE_BYTES are keys
@@ -672,8 +672,8 @@
 /* From one connection to a feed to the next, when one ends at once. */
 #define CACHE_FEED_PAUSE_MS 100
 /* Asks of a cache whose answers may yet come. It asks LEASE_ASKS_MAX times in LEASE_ANSWER_MS at
- * most, and begins a SYNC in LEASE_REPEAT_MS; the leader answers within LEASE_ROUND_WAIT_MS, and who
- * waited for less would have no lease when all are slow. */
+ * most, and begins a SYNC in LEASE_REPEAT_MS; the leader answers within LEASE_ROUND_WAIT_MS, and
+ * who waited for less would have no lease when all are slow. */
 #define CACHE_ASKS_MAX 64
 /* Spellings of topics whose keys are known: many times TOPICS_MAX. Above it all are forgotten. */
 #define CACHE_SPELLINGS_MAX 10000
