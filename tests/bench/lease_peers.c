@@ -20,18 +20,16 @@
 #include "broker/bus/clock.h"
 #include "client/store/pygmy.h"
 
-#define CACHES_MAX    100
-#define ITEMS_MAX     1000
-#define ENTRIES       (2 * ITEMS_MAX)
-#define LOOKUPS_MAX   32 /* of one cache under way */
-#define FILL_TURN_MS  5
-#define LINE_BYTES    4096
-#define READ_BYTES    1024
-#define ASK_MS        10000
-#define ITEM_ID_TOP   INT64_C(1000000000)
-#define WRITES_MAX    100000
-#define NAME_BYTES    32
-#define SERVICE_BYTES 64
+#define CACHES_MAX   100
+#define ITEMS_MAX    1000
+#define ENTRIES      (2 * ITEMS_MAX)
+#define LOOKUPS_MAX  32 /* of one cache under way */
+#define FILL_TURN_MS 5
+#define LINE_BYTES   4096
+#define READ_BYTES   1024
+#define ASK_MS       10000
+#define NUMBER_MAX   1000000
+#define NAME_BYTES   32
 
 struct peers {
     zloop_t *loop;
@@ -184,26 +182,39 @@ static void ask(struct peers *self, const char *service, const char *text)
 
 /* ---- Lines ---------------------------------------------------------------------------------- */
 
-static void peers_obey(struct peers *self, const char *line)
+/* Three numbers after the word @verb; each is 0 to NUMBER_MAX. */
+static bool line_has(const char *line, const char *verb, int64_t numbers[3])
 {
-    char service[SERVICE_BYTES];
-    int64_t first, count, number;
-    int json_at = 0;
+    const size_t size = strlen(verb);
+    char *end;
+
+    if (strncmp(line, verb, size) != 0)
+        return false;
+    line += size;
+    for (size_t i = 0; i < 3; i++, line = end) {
+        numbers[i] = strtoll(line, &end, 10);
+        if (end == line || numbers[i] < 0 || numbers[i] > NUMBER_MAX)
+            return false;
+    }
+    return *line == '\0';
+}
+
+static void peers_obey(struct peers *self, char *line)
+{
+    int64_t numbers[3];
 
     assert(self->fill_timer < 0 && self->times == 0); /* one thing at a time */
-    if (sscanf(line, "hold %" SCNd64 " %" SCNd64 " %" SCNd64, &number, &first, &count) == 3 &&
-        number >= 0 && number <= CACHES_MAX && count >= 0 && count <= ITEMS_MAX && first > 0 &&
-        first < ITEM_ID_TOP) {
-        self->first = first, self->count = count;
-        hold(self, (size_t)number);
-    } else if (sscanf(line, "write %" SCNd64 " %" SCNd64 " %" SCNd64, &first, &count, &number) ==
-                   3 &&
-               number > 0 && number <= WRITES_MAX && count > 0 && count <= ITEMS_MAX && first > 0 &&
-               first < ITEM_ID_TOP) {
-        self->first = first, self->count = count, self->times = number, self->written = 0;
+    if (line_has(line, "hold ", numbers) && numbers[0] <= CACHES_MAX && numbers[2] <= ITEMS_MAX) {
+        self->first = numbers[1], self->count = numbers[2];
+        hold(self, (size_t)numbers[0]);
+    } else if (line_has(line, "write ", numbers) && numbers[1] > 0 && numbers[2] > 0) {
+        self->first = numbers[0], self->count = numbers[1], self->times = numbers[2];
+        self->written = 0;
         write_next(self);
-    } else if (sscanf(line, "ask %63s %n", service, &json_at) == 1 && json_at > 0) {
-        ask(self, service, line + json_at);
+    } else if (strncmp(line, "ask ", 4) == 0 && strchr(line + 4, ' ') != NULL) {
+        char *end = strchr(line + 4, ' ');
+        *end = '\0';
+        ask(self, line + 4, end + 1);
     } else {
         fail("no such command", line);
     }
