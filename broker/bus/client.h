@@ -63,8 +63,8 @@ int bus_client_request(struct bus_client *self, const char *service, const void 
 int bus_client_request_once(struct bus_client *self, const char *service, const void *body,
                             size_t size, int64_t budget_ms, bus_reply_fn *done, void *arg);
 
-/* Send what waits to be sent now, as far as the broker takes it, and not at the end of the loop's turn:
- * before bus_client_destroy(), for what must still leave. */
+/* Send what waits to be sent now, as far as the broker takes it, and not at the end of the loop's
+ * turn: before bus_client_destroy(), for what must still leave. */
 void bus_client_flush(struct bus_client *self);
 
 /* Whether the broker was heard on the present connection, and within HEARTBEAT_GONE_MS. */

@@ -256,9 +256,9 @@
  * What is beyond is dropped, and asked for. */
 #define CHANGES_KEPT_MAX       256
 #define CHANGES_KEPT_BYTES_MAX (4 * 1024 * 1024)
-/* How long it waits for a replica's answer, doubled with each question that got none up to the second,
- * since where all are slow none would ever; and how long a replica is passed over that did not give one,
- * or that has nothing of what is missing. */
+/* How long it waits for a replica's answer, doubled with each question that got none up to the
+ * second, since where all are slow none would ever; and how long a replica is passed over that did not
+ * give one, or that has nothing of what is missing. */
 #define CHANGES_ASK_MS     1000
 #define CHANGES_ASK_MS_MAX 8000
 #define CHANGES_LOST_MS    1000

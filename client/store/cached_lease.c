@@ -64,7 +64,7 @@ static int lease_post(struct cached_lease *self, json_t *request, int64_t budget
     return code;
 }
 
-/* A session is worth waiting for as long as it lasts by itself; but it is asked for again before. */
+/* A session is worth waiting for as long as it lasts by itself; it is asked for again before. */
 static void lease_send(struct cached_lease *self, const struct leased_ask *ask)
 {
     struct sent_ask *sent = alloc_zero(sizeof *sent);
@@ -110,8 +110,8 @@ static void lease_go_on(struct cached_lease *self)
 
 /* ---- Answers --------------------------------------------------------------------------------- */
 
-/* There is a session; or this one comes too late, and must hold up no writer as one that is not heard
- * of. */
+/* There is a session; or this one comes too late, and must hold up no writer as one that is not
+ * heard of. */
 static void lease_opened(struct cached_lease *self, const struct lease_said *said, int64_t now_ms)
 {
     if (!leased_cache_opened(self->cache, said->session, said->message.term, now_ms)) {

@@ -19,8 +19,8 @@ struct caching;
 /* The cache of @options on the store, whose loop and bus client are there; NULL: they want none, or
  * no broker's feed is known. */
 struct caching *caching_new(struct pygmy *store, const struct pygmy_options *options);
-/* The handle is about to be closed: nothing is answered from memory any more, and the bus client has
- * something to send. */
+/* The handle is about to be closed: nothing is answered from memory any more, and the bus client
+ * has something to send. */
 void caching_leave(struct caching *self);
 /* After the handle's calls and its bus client. Accepts NULL. */
 void caching_destroy(struct caching **self_p);

@@ -348,8 +348,8 @@ static void session_close(struct lease_table *self, struct lease_session *sessio
     table_due(self, now_ms + LEASE_SILENT_MS);
 }
 
-/* It holds nothing, so there is no lease whose end would have to be waited for. What it asked before
- * is refused, as is what comes late: another leader may take that up, for nobody (B5). */
+/* It holds nothing, so there is no lease whose end would have to be waited for. What it asked
+ * before is refused, as is what comes late: another leader may take that up, for nobody (B5). */
 int lease_table_leave(struct lease_table *self, uint64_t session, int64_t now_ms)
 {
     struct lease_session *left = zhashx_lookup(self->by_id, &session);

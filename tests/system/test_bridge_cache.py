@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from cluster import Cluster, wait_until
+from feed import metric_of
 
 TOPIC = "cache tests"
 KEEPS, KEEPS_TOO, KEEPS_NOTHING = 1, 2, 3
@@ -178,6 +179,21 @@ def test_metrics_tell_what_the_cache_does(store):
     assert metric("pygmy_cache_misses_total", KEEPS_NOTHING) == 0
     assert metric("pygmy_cache_lease_seconds", KEEPS_NOTHING) == 0
     assert cache(store, KEEPS_NOTHING)["entries_max"] == 0
+
+
+def test_a_bridge_that_is_stopped_delays_no_writer(store):
+    """It says that its lease is over: its session is closed at once, and no write waits for it."""
+    add(store, 920061)
+    for bridge in (KEEPS, KEEPS_TOO):
+        hit(store, "/lookup/920061", bridge)
+    lapses = metric_of(store, "catalog-1", "pygmy_lease_lapses_total")
+    store.stop(f"bridge-{KEEPS_TOO}")
+    answer = store.admin("PATCH", "/items/920061", {"price_cents": 5}, {"If-Match": "*"})
+    assert answer.status == 200, answer
+    wait_until(lambda: metric_of(store, "catalog-1", "pygmy_lease_sessions") == 1, 5, "it is closed")
+    assert metric_of(store, "catalog-1", "pygmy_lease_lapses_total") == lapses
+    store.start(f"bridge-{KEEPS_TOO}")
+    assert hit(store, "/lookup/920061", KEEPS_TOO).json["price_cents"] == 5
 
 
 def test_without_a_leader_nothing_is_served_for_long(store):
