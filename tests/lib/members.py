@@ -7,6 +7,7 @@ from cluster import wait_until
 from replicas import WELL_S
 
 DONE, REFUSED, USAGE, UNANSWERED = 0, 1, 2, 3
+PATIENCE_S = 50
 THREE = ["--brokers", "2", "--catalogs", "3", "--orders", "3"]
 
 
@@ -30,7 +31,8 @@ def role_of(store, group, name):
 
 
 def do(store, *words):
-    result = store.pygmy("cluster", *words)
+    """What has to succeed, however long it takes on a busy machine."""
+    result = store.pygmy("cluster", *words, "--timeout", PATIENCE_S)
     assert result.code == DONE, result
     return result
 

@@ -15,7 +15,7 @@ from cluster import program, wait_until
 from customers import Customers
 from members import (REFUSED, THREE, UNANSWERED, USAGE, assert_all_equal, do, grown,
                      members_of, role_of)
-from replicas import GROUPS, followers_of, leader_of, rows_of
+from replicas import GROUPS, WELL_S, followers_of, leader_of, rows_of
 
 PATIENCE_S = 60  # with one that stands still while the test does other things
 
@@ -30,7 +30,8 @@ def test_a_fourth_comes_and_another_one_goes(make_cluster, group):
     """And the one that went, the leader, comes back with what it has."""
     store = grown(make_cluster, group)
     fourth = f"{group}-4"
-    assert f"{fourth} waits to be added to its group" in store.pygmy("status").stdout
+    wait_until(lambda: f"{fourth} waits to be added to its group" in store.pygmy("status").stdout,
+               WELL_S)
     with Customers(store) as customers:
         assert do(store, "add", fourth).stdout == f"{fourth} has a vote in its group\n"
         assert role_of(store, group, fourth) == "voter"
@@ -40,7 +41,7 @@ def test_a_fourth_comes_and_another_one_goes(make_cluster, group):
         assert f"{gone} leads its group; " in removed.stderr
         assert gone not in members_of(store, group)
         customers.go_on()
-        assert f"{gone} is not in its group" in store.pygmy("status").stdout
+        wait_until(lambda: f"{gone} is not in its group" in store.pygmy("status").stdout, WELL_S)
         do(store, "add", gone)
         customers.go_on()
     assert_all_equal(store)
@@ -82,6 +83,7 @@ class Adding:
         self.process.communicate()
 
 
+@pytest.mark.limit_s(300)  # as a busy machine takes for what has deadlines of its own
 def test_a_leader_that_is_killed_in_the_middle_of_an_add_costs_nothing(make_cluster):
     """Whoever waits for it goes on with the next leader; whoever is killed, too, runs it again."""
     group, name = "catalog", "catalog-4"

@@ -177,6 +177,7 @@ def test_a_damaged_one_is_reseeded(store):
     assert_all_equal(store)
 
 
+@pytest.mark.limit_s(240)
 @pytest.mark.parametrize("role", ["leader", "follower"])
 def test_one_whose_tables_differ_is_reseeded(store, role):
     """It ends with status 5, stays down, and says by which command it comes back."""
@@ -188,7 +189,7 @@ def test_one_whose_tables_differ_is_reseeded(store, role):
         assert tables.execute("UPDATE item SET price_cents = price_cents - 1 WHERE id = ?",
                               [customers.item]).rowcount == 1
     with customers:
-        wait_until(lambda: f"{name:<12} {'-':>8} failed " in store.script("status").stdout, 60,
+        wait_until(lambda: f"{name:<12} {'-':>8} failed " in store.script("status").stdout, 120,
                    f"{name} has stopped")
         assert "(ended with status 5)" in store.script("status").stdout
         assert f"scripts/cluster reseed {name}" in store.read(f"{name}.log")
