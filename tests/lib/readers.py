@@ -34,13 +34,13 @@ sys.dont_write_bytecode = True
 
 from history import UNKNOWN_TYPES, now, refusal_essentials  # noqa: E402
 
-TICK_S, BURST, LANES, ALIKE = 0.006, 6, 24, 2
+TICK_S, BURST, LANES, ALIKE = 0.006, 8, 24, 2
 PROBE_S, CROWD = 0.05, 80
 CHOICES = 16  # to find what not ALIKE wait for
 GUESTS_TOPIC, GUESTS_STOCK, GUESTS_SHARE = "guests", 5, 8
 REST_S = 0.05  # for a bridge that could not be reached
 ANSWER_S_MAX = 5.0
-NICE = 10  # forwarders, whose slowness a group would feel, run beside it
+NICE = 5  # forwarders, whose slowness a group would feel, run beside it
 ROWS = 500  # in one line of the file
 NANO = 10**9
 
