@@ -287,11 +287,12 @@
 /* How much of a longer body is read all the same, so that the client gets to see the refusal. */
 #define HTTP_BODY_READ_MAX (4 * HTTP_BODY_BYTES_MAX)
 /* Target and headers together, and headers by number; above either 431. */
-#define HTTP_HEAD_BYTES_MAX (16 * 1024)
+#define HTTP_HEAD_BYTES_MAX (8 * 1024)
 #define HTTP_HEADERS_MAX    100
 /* What libmicrohttpd may use for a connection: twice the above, so that the 431 is ours to word.
- * Where even that is too little, it answers 431 with a page of its own. */
-#define HTTP_MEMORY_BYTES (32 * 1024)
+ * Where even that is too little, it answers 431 with a page of its own. It sets all of it to zero
+ * after each request: with more, that is what an answer from memory takes longest for. */
+#define HTTP_MEMORY_BYTES (16 * 1024)
 /* Connections in all; more wait in the kernel's queue. And from one address, so that no client has
  * them all; more are closed at once. */
 #define HTTP_CONNECTIONS_MAX        1024
@@ -435,6 +436,8 @@
 #define SECRET_BYTES_MAX 255
 /* One value of a log line: enough for a path or a sentence, and a peer cannot fill the disk. */
 #define LOG_VALUE_BYTES_MAX 512
+/* Lines that are written together: those of some two hundred requests. */
+#define LOG_HELD_BYTES_MAX (32 * 1024)
 
 /* ---- The replicated log ----------------------------------------------- */
 

@@ -23,11 +23,15 @@
 #include "broker/bus/clock.h"
 #include "broker/bus/limits.h"
 
-/* Nothing of it ever changes: it is read by all threads. */
+/* Nothing of it ever changes, and it is read by all threads; but for what is held, which is of the
+ * one thread that there is then. */
 struct log {
     char *origin; /* " comp=broker node=broker-1" */
     enum log_level level;
     bool to_file; /* standard error is a file, which takes each line at once */
+    bool
+        holding; /* never what is not a file: other processes' lines may be mixed with ours there */
+    struct bytes_writer held; /* whole lines; LOG_HELD_BYTES_MAX and a line at most */
 };
 
 #define LOG_LINE_BYTES 256 /* most lines are shorter */
@@ -164,6 +168,8 @@ void log_destroy(struct log **self_p)
     struct log *self = *self_p;
     if (self == NULL)
         return;
+    log_release(self);
+    bytes_writer_close(&self->held);
     free(self->origin);
     free(self);
     *self_p = NULL;
@@ -199,26 +205,62 @@ static void log_flush(const struct log *self, const struct bytes_writer *line)
     }
 }
 
+static void log_put_line(const struct log *self, struct bytes_writer *line, enum log_level level,
+                         const char *message, const struct log_field *fields)
+{
+    char now[CLOCK_TEXT_BYTES];
+
+    log_put(line, "ts=");
+    log_put(line, clock_text(clock_wall_ms(), now));
+    log_put(line, " level=");
+    log_put(line, log_level_names[level]);
+    log_put(line, self->origin);
+    log_put_text(line, "msg", message);
+    for (; fields->name != NULL; fields++)
+        log_put_field(line, fields);
+    log_put(line, "\n");
+}
+
+/* What is held leaves in one write, like a line. */
+static void log_flush_held(struct log *self)
+{
+    log_flush(self, &self->held);
+    self->held.size = 0;
+}
+
 void log_write_fields(struct log *self, enum log_level level, const char *message,
                       const struct log_field *fields)
 {
     struct bytes_writer line = {0};
-    char now[CLOCK_TEXT_BYTES];
     int saved_errno = errno;
 
     if (self == NULL || level < self->level)
         return;
-    bytes_reserve(&line, LOG_LINE_BYTES);
-    log_put(&line, "ts=");
-    log_put(&line, clock_text(clock_wall_ms(), now));
-    log_put(&line, " level=");
-    log_put(&line, log_level_names[level]);
-    log_put(&line, self->origin);
-    log_put_text(&line, "msg", message);
-    for (; fields->name != NULL; fields++)
-        log_put_field(&line, fields);
-    log_put(&line, "\n");
-    log_flush(self, &line);
-    bytes_writer_close(&line);
+    if (self->holding) {
+        log_put_line(self, &self->held, level, message, fields);
+        if (level >= LOG_LEVEL_WARN || self->held.size >= LOG_HELD_BYTES_MAX)
+            log_flush_held(self);
+    } else {
+        bytes_reserve(&line, LOG_LINE_BYTES);
+        log_put_line(self, &line, level, message, fields);
+        log_flush(self, &line);
+        bytes_writer_close(&line);
+    }
+    errno = saved_errno;
+}
+
+void log_hold(struct log *self)
+{
+    if (self != NULL)
+        self->holding = self->to_file;
+}
+
+void log_release(struct log *self)
+{
+    if (self == NULL || !self->holding)
+        return;
+    int saved_errno = errno;
+    self->holding = false;
+    log_flush_held(self);
     errno = saved_errno;
 }

@@ -47,4 +47,11 @@ struct log_field {
 void log_write_fields(struct log *self, enum log_level level, const char *message,
                       const struct log_field *fields);
 
+/* From here to log_release() lines for a file are kept, up to LOG_HELD_BYTES_MAX of them, and then
+ * written together: for whoever writes many in one go, one for each request. A warning or an error
+ * is written at once, and what was kept before it. Not for a log to which several threads write.
+ * Does not nest; NULL does nothing. */
+void log_hold(struct log *self);
+void log_release(struct log *self);
+
 #endif

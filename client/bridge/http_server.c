@@ -488,7 +488,9 @@ static void server_run(struct http_server *self)
     do {
         ended = self->ended;
         self->now_ms = now_us / 1000;
+        log_hold(self->log);
         MHD_run_wait(self->daemon, linger_ms);
+        log_release(self->log);
         due = MHD_get_timeout(self->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0;
         linger_ms = due || zlistx_size(self->waiting) > 0 ? 0 : HTTP_LINGER_MS;
         now_us = clock_us();

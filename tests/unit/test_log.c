@@ -1,12 +1,14 @@
 /* Log lines, as they arrive on standard error.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -159,6 +161,103 @@ static void test_a_full_pipe_loses_lines_and_does_not_block(void **state)
     log_destroy(&log);
 }
 
+/* How much has been written into the file so far. */
+static long capture_size(const struct capture *self)
+{
+    struct stat status;
+    assert_int_equal(fstat(fileno(self->file), &status), 0);
+    return (long)status.st_size;
+}
+
+/* Lines that are held come together and in order when they are released, not before. */
+static void test_held_lines_are_written_together(void **state)
+{
+    struct capture capture;
+    (void)state;
+
+    capture_begin(&capture);
+    struct log *log = log_new("x", "y", LOG_LEVEL_INFO);
+    log_hold(log);
+    log_write(log, LOG_LEVEL_INFO, "first", LOG_END);
+    log_write(log, LOG_LEVEL_INFO, "second", LOG_END);
+    assert_int_equal(capture_size(&capture), 0);
+    log_release(log);
+    assert_true(capture_size(&capture) > 0);
+    log_release(log);
+    log_write(log, LOG_LEVEL_INFO, "third", LOG_END);
+    log_hold(log);
+    log_write(log, LOG_LEVEL_INFO, "last", LOG_END);
+    log_destroy(&log);
+    capture_end(&capture);
+    const char *first = strstr(capture.text, "msg=first\n"), *second, *third;
+    assert_non_null(first);
+    assert_non_null(second = strstr(first, "msg=second\n"));
+    assert_non_null(third = strstr(second, "msg=third\n"));
+    assert_non_null(strstr(third, "msg=last\n"));
+}
+
+/* Who looks for why a process has ended finds it, and what came before. */
+static void test_a_warning_is_not_held_nor_what_was_before_it(void **state)
+{
+    struct capture capture;
+    (void)state;
+
+    capture_begin(&capture);
+    struct log *log = log_new("x", "y", LOG_LEVEL_INFO);
+    log_hold(log);
+    log_write(log, LOG_LEVEL_INFO, "before", LOG_END);
+    log_write(log, LOG_LEVEL_WARN, "odd", LOG_END);
+    const long at_once = capture_size(&capture);
+    log_destroy(&log);
+    assert_int_equal(capture_size(&capture), at_once);
+    capture_end(&capture);
+    assert_non_null(strstr(capture.text, "msg=before\n"));
+    assert_non_null(strstr(capture.text, "msg=odd\n"));
+}
+
+/* However many lines there are, memory for them is bounded. */
+static void test_no_more_lines_are_held_than_the_bound(void **state)
+{
+    struct capture capture;
+    size_t lines = 0;
+    (void)state;
+
+    capture_begin(&capture);
+    struct log *log = log_new("x", "y", LOG_LEVEL_INFO);
+    log_hold(log);
+    while (capture_size(&capture) == 0 && lines++ < LOG_HELD_BYTES_MAX)
+        log_write(log, LOG_LEVEL_INFO, "a line", LOG_END);
+    const long size = capture_size(&capture);
+    log_destroy(&log);
+    capture_end(&capture);
+    assert_in_range(size, LOG_HELD_BYTES_MAX, LOG_HELD_BYTES_MAX + LOG_VALUE_BYTES_MAX);
+}
+
+/* A pipe may be several processes' own, whose lines must not mix: nothing is held for it. */
+static void test_a_pipe_gets_each_line_at_once(void **state)
+{
+    int ends[2], saved = dup(STDERR_FILENO);
+    char text[256];
+    (void)state;
+
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+    assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+    struct log *log = log_new("x", "y", LOG_LEVEL_INFO);
+    log_hold(log);
+    log_write(log, LOG_LEVEL_INFO, "at once", LOG_END);
+    const ssize_t size = read(ends[0], text, sizeof text);
+    log_release(log);
+    const ssize_t more = read(ends[0], text, sizeof text);
+    assert_true(dup2(saved, STDERR_FILENO) >= 0);
+    assert_true(size > 0);
+    assert_true(more < 0);
+    close(saved);
+    close(ends[0]);
+    close(ends[1]);
+    log_destroy(&log);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,6 +268,10 @@ int main(void)
         cmocka_unit_test(test_levels_are_known_by_name),
         cmocka_unit_test(test_a_file_is_written_to),
         cmocka_unit_test(test_a_full_pipe_loses_lines_and_does_not_block),
+        cmocka_unit_test(test_held_lines_are_written_together),
+        cmocka_unit_test(test_a_warning_is_not_held_nor_what_was_before_it),
+        cmocka_unit_test(test_no_more_lines_are_held_than_the_bound),
+        cmocka_unit_test(test_a_pipe_gets_each_line_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
