@@ -48,24 +48,24 @@ struct leased_cache {
     uint64_t last_seq;  /* synced: all of the feed up to here was applied */
     uint64_t watermark; /* synced */
     zhashx_t *pending;  /* by key; owns struct leased_key in one piece with their text */
-    bool all_pending;   /* beside those that are named */
     struct leased_message kept[LEASE_KEPT_MAX]; /* during a SYNC; by seq, rising; keys are owned */
     size_t kept_count;
-    int64_t heard_ms; /* synced: the feed, last */
+    bool all_pending; /* every key there is, beside those that are named */
     bool heard;       /* synced: the feed has said something since */
     unsigned deaf;    /* epochs in a row that ended before it had */
+    int64_t heard_ms; /* synced: the feed, last */
 
     int64_t expiry_ms; /* of the lease of this epoch, by options.now_ms(); 0: there was none */
 
     uint64_t session; /* 0: none */
-    bool left;        /* and there will be none */
     uint64_t last_ask;
     struct leased_sent sent[LEASE_ASKS_MAX]; /* oldest first; one at most while not synced */
     size_t sent_count;
+    bool left;            /* there will be no session any more */
     bool ack_due;         /* synced: `last_seq` is to be acknowledged, at once */
+    unsigned tries;       /* asks that were due, since the last one that brought a lease */
     int64_t due_ms;       /* when to ask again for what the state asks for */
     int64_t next_sync_ms; /* no SYNC before */
-    unsigned tries;       /* asks that were due, since the last one that brought a lease */
 
     uint64_t found, hits, misses, joins, passes, stored, discarded, evicted, invalidated, flushes,
         renewals;
