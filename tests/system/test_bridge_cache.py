@@ -48,6 +48,13 @@ def hit(store, path, bridge=KEEPS):
     return wait_until(look, what=f"{path} from memory of bridge {bridge}")
 
 
+def listens(store, bridge):
+    try:
+        return store.get("/healthz", bridge=bridge).status == 200
+    except OSError:  # refused, or closed
+        return False
+
+
 def cache(store, bridge=KEEPS):
     return store.admin("GET", "/cache", bridge=bridge).json
 
@@ -193,6 +200,7 @@ def test_a_bridge_that_is_stopped_delays_no_writer(store):
     wait_until(lambda: metric_of(store, "catalog-1", "pygmy_lease_sessions") == 1, 5, "it is closed")
     assert metric_of(store, "catalog-1", "pygmy_lease_lapses_total") == lapses
     store.start(f"bridge-{KEEPS_TOO}")
+    wait_until(lambda: listens(store, KEEPS_TOO), what="it listens")
     assert hit(store, "/lookup/920061", KEEPS_TOO).json["price_cents"] == 5
 
 
