@@ -112,9 +112,10 @@ static void lease_go_on(struct cached_lease *self)
 
 /* There is a session; or this one comes too late, and must hold up no writer as one that is not
  * heard of. */
-static void lease_opened(struct cached_lease *self, const struct lease_said *said, int64_t now_ms)
+static void lease_opened(struct cached_lease *self, const struct leased_ask *ask,
+                         const struct lease_said *said, int64_t now_ms)
 {
-    if (!leased_cache_opened(self->cache, said->session, said->message.term, now_ms)) {
+    if (!leased_cache_opened(self->cache, ask->ask, said->session, said->message.term, now_ms)) {
         lease_close(self, said->session, said->cluster);
         return;
     }
@@ -128,7 +129,7 @@ static void lease_take(struct cached_lease *self, const struct leased_ask *ask,
                        const struct lease_said *said, int64_t now_ms)
 {
     if (ask->type == LEASED_OPEN)
-        lease_opened(self, said, now_ms);
+        lease_opened(self, ask, said, now_ms);
     else if (said->ask != ask->ask)
         leased_cache_refused(self->cache, ask->ask, ERR_MALFORMED, now_ms);
     else if (ask->type == LEASED_SYNC)

@@ -130,9 +130,9 @@ int64_t leased_cache_deadline_ms(const struct leased_cache *self);
 uint64_t leased_cache_leave(struct leased_cache *self, int64_t now_ms);
 
 /* What the leader answered: the session that it opened, to whichever of the asks for one. Returns
- * whether it is this cache's from now on; else the cache has one already, and this one is to be
- * closed; */
-bool leased_cache_opened(struct leased_cache *self, uint64_t session, uint64_t term,
+ * whether it is this cache's from now on; else the cache has one already, or this was said before
+ * or is overtaken, and this one is to be closed; */
+bool leased_cache_opened(struct leased_cache *self, uint64_t ask, uint64_t session, uint64_t term,
                          int64_t now_ms);
 /* SYNCED, whose keys are those of @synced (its type is not looked at), and its index the commit
  * index; */

@@ -144,10 +144,15 @@ bool leased_cache_ask(struct leased_cache *self, int64_t now_ms, struct leased_a
 
 /* ---- Answers --------------------------------------------------------------------------------- */
 
-bool leased_cache_opened(struct leased_cache *self, uint64_t session, uint64_t term, int64_t now_ms)
+bool leased_cache_opened(struct leased_cache *self, uint64_t ask, uint64_t session, uint64_t term,
+                         int64_t now_ms)
 {
+    /* An answer that was had, or is overtaken, may be of a session that the host has closed. */
+    const bool late = ask <= self->opened_ask;
     assert(session != 0);
-    if (self->session != 0 || self->left)
+    if (!late)
+        self->opened_ask = ask;
+    if (self->session != 0 || self->left || late)
         return self->session == session;
     assert(!self->synced);
     self->session = session;

@@ -177,19 +177,20 @@ static void feed_take(struct leased_cache *self, const struct leased_message *me
 void leased_cache_hear(struct leased_cache *self, const struct leased_message *message,
                        int64_t now_ms)
 {
-    if (message->term < self->term)
+    /* Without a session it is whoever opens one that tells the term: what is heard now may be
+     * another cluster's, whose terms were higher. */
+    if (self->session == 0 || message->term < self->term)
         return;
     if (message->term > self->term) {
         self->term = message->term;
         leased_flush(self, now_ms);
         self->tries = 0;
-        if (self->session != 0)
-            leased_ask_soon(self, now_ms);
+        leased_ask_soon(self, now_ms);
     }
     self->heard_ms = now_ms;
     if (self->synced)
         feed_take(self, message, now_ms);
-    else if (self->session != 0 && self->sent_count > 0)
+    else if (self->sent_count > 0)
         feed_keep(self, message, now_ms);
     /* What was said before the SYNC is sent is covered by the seq of its answer. */
 }

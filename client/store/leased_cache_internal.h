@@ -59,6 +59,7 @@ struct leased_cache {
 
     uint64_t session; /* 0: none */
     uint64_t last_ask;
+    uint64_t opened_ask;                     /* the highest that a session came for, taken or not */
     struct leased_sent sent[LEASE_ASKS_MAX]; /* oldest first; one at most while not synced */
     size_t sent_count;
     bool left;            /* there will be no session any more */

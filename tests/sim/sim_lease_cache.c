@@ -305,7 +305,7 @@ static void receive_answer(struct sim_lease_cache *self, const struct lease_mail
         entry->answered = true;
     switch (mail->type) {
     case LEASE_MAIL_OPENED:
-        if (!leased_cache_opened(self->cache, mail->session, mail->term, now_ms))
+        if (!leased_cache_opened(self->cache, mail->ask, mail->session, mail->term, now_ms))
             send_close(self, mail->session);
         break;
     case LEASE_MAIL_SYNCED: receive_synced(self, mail); break;

@@ -26,8 +26,9 @@ struct lease_reading {
     uint64_t token;      /* of the fill; 0: it is none */
     bool fills;          /* by watermark: a fill, or (a mutation) as if it were one */
     uint64_t watermark;
-    uint64_t epoch; /* in which the fill began */
-    unsigned tries; /* attempts that are left */
+    uint64_t epoch;      /* in which the fill began */
+    unsigned tries;      /* attempts that are left */
+    replica_index taken; /* MUTATION_LEASE_THREADS: by one thread, and not compared yet */
 };
 
 struct sim_lease_cache {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker/bus/alloc.h"
+#include "client/store/leased_cache_internal.h"
 #include "tests/sim/sim_lease_cache_internal.h"
 #include "tests/sim/sim_lease_world.h"
 
@@ -168,6 +169,51 @@ static void pass_by(struct sim_lease_cache *self, struct lease_reading *reading)
     send_read(self, reading);
 }
 
+/* ---- Two threads -------------------------------------------------------------------------------- */
+
+/* The most that a thread stands still between taking an entry and looking at the lease. */
+#define THREAD_US 100000
+
+/* MUTATION_LEASE_THREADS: the lease is looked at now, whatever the epoch in which the entry was. */
+static void compare(struct sim *sim, struct sim_event *event)
+{
+    const uint64_t number = event->argument;
+    struct sim_lease_cache *self = sim_lease_cache_taken(event);
+    struct lease_reading *reading = self != NULL ? take_out(self, number) : NULL;
+    struct leased_counts counts;
+
+    (void)sim;
+    if (reading == NULL)
+        return;
+    leased_cache_count(self->cache, &counts);
+    if (counts.lease_left_ms > 0) {
+        self->hits++;
+        self->sim->counts.hits++;
+        shown(self, reading, reading->taken, "from memory");
+    } else {
+        self->sim->counts.unread++;
+    }
+    free(reading);
+}
+
+/* A cache of which one thread takes entries, while another one hears the feed: this read is the
+ * former's. Returns whether there was an entry. */
+static bool take_early(struct sim_lease_cache *self, unsigned key, replica_index floor)
+{
+    const struct leased_key hashed = leased_key_in(self->cache, lease_key_name(key));
+    const struct leased_entry *entry = leased_entries_take(self->cache->entries, &hashed);
+    struct lease_reading *reading;
+
+    if (entry == NULL)
+        return false;
+    reading = reading_new(self, key, floor, 0);
+    memcpy(&reading->taken, entry->data, sizeof reading->taken);
+    reading->number = ++self->numbers;
+    sim_lease_cache_at(self, self->sim->world->now_us + sim_between(self->sim, 1, THREAD_US),
+                       compare, reading->number, false);
+    return true;
+}
+
 /* ---- A read ------------------------------------------------------------------------------------- */
 
 static void read_key(struct sim_lease_cache *self, unsigned key)
@@ -179,6 +225,8 @@ static void read_key(struct sim_lease_cache *self, unsigned key)
     enum leased_miss miss;
     replica_index index;
 
+    if (sim_mutation_is(MUTATION_LEASE_THREADS) && take_early(self, key, floor))
+        return;
     if (leased_cache_get(self->cache, lease_key_name(key), &value)) {
         assert(value.size == sizeof index);
         memcpy(&index, value.data, sizeof index);

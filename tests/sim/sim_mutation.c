@@ -61,6 +61,7 @@ static const char *const names[MUTATION_COUNT] = {
     [MUTATION_LEASE_UNLEASED] = "lease-unleased",
     [MUTATION_LEASE_ARRIVAL] = "lease-arrival",
     [MUTATION_LEASE_TIMER] = "lease-timer",
+    [MUTATION_LEASE_THREADS] = "lease-threads",
     [MUTATION_LEASE_READ] = "lease-read",
     [MUTATION_LEASE_KEPT] = "lease-kept",
     [MUTATION_LEASE_FLUSH] = "lease-flush",

@@ -67,10 +67,11 @@ enum sim_mutation {
     MUTATION_LEASE_UNLEASED,     /* the lease is not looked at when a fill is sent (C5) */
     MUTATION_LEASE_ARRIVAL,      /* a lease counts from its answer's arrival (C2) */
     MUTATION_LEASE_TIMER,        /* the clock is what a timer of 10 ms has read (C1) */
-    MUTATION_LEASE_READ,         /* reads that pass by the cache need no read index (C6) */
-    MUTATION_LEASE_KEPT,         /* what is said during a SYNC is not applied after it (C4) */
-    MUTATION_LEASE_FLUSH,        /* fills are kept over a flush (C4) */
-    MUTATION_LEASE_LEAVE,        /* it serves on when it has said that its session is over (C8) */
+    MUTATION_LEASE_THREADS, /* an entry of before a flush is compared with the lease after (C1) */
+    MUTATION_LEASE_READ,    /* reads that pass by the cache need no read index (C6) */
+    MUTATION_LEASE_KEPT,    /* what is said during a SYNC is not applied after it (C4) */
+    MUTATION_LEASE_FLUSH,   /* fills are kept over a flush (C4) */
+    MUTATION_LEASE_LEAVE,   /* it serves on when it has said that its session is over (C8) */
     MUTATION_COUNT,
 };
 

@@ -93,7 +93,7 @@ static inline void expect_acked(struct rig *self, uint64_t seq)
 
 static inline void opened(struct rig *self)
 {
-    assert_true(leased_cache_opened(self->cache, SESSION, TERM, self->now_ms));
+    assert_true(leased_cache_opened(self->cache, self->ask.ask, SESSION, TERM, self->now_ms));
 }
 
 /* SYNCED to @ask, @pending a key or NULL. */

@@ -259,7 +259,7 @@ static void test_waiters_are_bounded(void **state)
     const struct cached_read read = {.key = "item:1", .id = 1, .left_ms = 30000};
     struct leased_ask ask;
     assert_true(leased_cache_ask(cache, 1, &ask));
-    assert_true(leased_cache_opened(cache, 9, 1, 1));
+    assert_true(leased_cache_opened(cache, ask.ask, 9, 1, 1));
     assert_true(leased_cache_ask(cache, 1, &ask));
     leased_cache_synced(cache, ask.ask, ask.epoch, &(struct leased_message){.term = 1}, LEASE_MS,
                         1);

@@ -428,7 +428,8 @@ static void answer_take(const struct post *post)
     if (post->code != OK)
         leased_cache_refused(cache, ask->ask, post->code, now);
     else if (ask->type == LEASED_OPEN)
-        (void)leased_cache_opened(cache, number_of(post->body, "session"), message.term, now);
+        (void)leased_cache_opened(cache, ask->ask, number_of(post->body, "session"), message.term,
+                                  now);
     else if (ask->type == LEASED_SYNC)
         leased_cache_synced(cache, ask->ask, number_of(post->body, "epoch"), &message, left, now);
     else

@@ -198,7 +198,8 @@ static void test_an_unknown_session_is_flushed_and_another_one_opened(void **sta
     assert_int_equal(counts_of(&rig).session, 0);
     expect_ask_in(&rig, LEASE_REPEAT_MS, LEASED_OPEN);
     assert_true(rig.ask.ask > last.ask);
-    assert_true(leased_cache_opened(rig.cache, SESSION + 1, TERM - 3, rig.now_ms));
+    beat(&rig, TERM + 5, 0); /* of those who knew it before: they tell nothing about the next */
+    assert_true(leased_cache_opened(rig.cache, rig.ask.ask, SESSION + 1, TERM - 3, rig.now_ms));
     expect_ask(&rig, LEASED_SYNC);
     assert_int_equal(rig.ask.session, SESSION + 1);
     assert_int_equal(rig.ask.term, TERM - 3);
@@ -231,15 +232,40 @@ static void test_the_first_session_that_comes_is_taken(void **state)
     (void)state;
     rig_begin_with(&rig, 100, 10000);
     expect_ask(&rig, LEASED_OPEN);
+    const uint64_t first = rig.ask.ask;
     expect_ask_in(&rig, LEASE_OPEN_MS, LEASED_OPEN);
-    assert_true(leased_cache_opened(rig.cache, SESSION, TERM, rig.now_ms));
+    const uint64_t second = rig.ask.ask;
+    assert_true(leased_cache_opened(rig.cache, first, SESSION, TERM, rig.now_ms));
     expect_ask(&rig, LEASED_SYNC);
     assert_int_equal(rig.ask.session, SESSION);
-    assert_false(leased_cache_opened(rig.cache, SESSION + 1, TERM, rig.now_ms));
-    assert_true(leased_cache_opened(rig.cache, SESSION, TERM, rig.now_ms));
+    assert_false(leased_cache_opened(rig.cache, second, SESSION + 1, TERM, rig.now_ms));
+    assert_true(leased_cache_opened(rig.cache, first, SESSION, TERM, rig.now_ms));
     synced_to(&rig, &rig.ask, SEQ, NULL, LEASE_MS);
     assert_int_equal(counts_of(&rig).session, SESSION);
     assert_int_equal(counts_of(&rig).lease_left_ms, LEASE_LOCAL_MS);
+    rig_end(&rig);
+}
+
+/* An answer that comes twice, when the session that was taken is gone: its host has closed that other
+ * one, or is about to. */
+static void test_a_session_that_was_closed_is_not_taken_later(void **state)
+{
+    struct rig rig;
+    (void)state;
+    rig_begin_with(&rig, 100, 10000);
+    expect_ask(&rig, LEASED_OPEN);
+    const uint64_t first = rig.ask.ask;
+    expect_ask_in(&rig, LEASE_OPEN_MS, LEASED_OPEN);
+    const uint64_t second = rig.ask.ask;
+    assert_true(leased_cache_opened(rig.cache, first, SESSION, TERM, rig.now_ms));
+    assert_false(leased_cache_opened(rig.cache, second, SESSION + 1, TERM, rig.now_ms));
+    expect_ask(&rig, LEASED_SYNC);
+    refused(&rig, ERR_NOT_FOUND);
+    assert_false(leased_cache_opened(rig.cache, second, SESSION + 1, TERM, rig.now_ms));
+    assert_false(leased_cache_opened(rig.cache, first, SESSION, TERM, rig.now_ms));
+    assert_int_equal(counts_of(&rig).session, 0);
+    expect_ask_in(&rig, LEASE_REPEAT_MS * 4, LEASED_OPEN);
+    assert_true(leased_cache_opened(rig.cache, rig.ask.ask, SESSION + 2, TERM, rig.now_ms));
     rig_end(&rig);
 }
 
@@ -260,7 +286,8 @@ static void test_who_leaves_is_silent_for_good(void **state)
     beat(&rig, TERM, SEQ + 1);
     beat(&rig, TERM + 1, 0);
     fill(&rig, token, "two");
-    assert_false(leased_cache_opened(rig.cache, SESSION + 1, TERM + 1, rig.now_ms));
+    assert_false(
+        leased_cache_opened(rig.cache, rig.ask.ask + 1, SESSION + 1, TERM + 1, rig.now_ms));
     expect_none(&rig, "item:1");
     expect_none(&rig, "item:2");
     expect_flushed(&rig);
@@ -294,7 +321,7 @@ static void test_an_answer_that_nobody_awaits_is_ignored(void **state)
     rig_begin(&rig);
     store(&rig, "item:1", "one");
     refused(&rig, ERR_NOT_FOUND);
-    assert_false(leased_cache_opened(rig.cache, SESSION + 1, TERM, rig.now_ms));
+    assert_false(leased_cache_opened(rig.cache, rig.ask.ask + 1, SESSION + 1, TERM, rig.now_ms));
     granted_to(&rig, &rig.ask, LEASE_MS);
     assert_int_equal(counts_of(&rig).session, SESSION);
     expect_served(&rig, "item:1", "one");
@@ -416,6 +443,7 @@ int main(void)
         cmocka_unit_test(test_an_unknown_session_is_flushed_and_another_one_opened),
         cmocka_unit_test(test_sessions_that_vanish_are_opened_ever_more_seldom),
         cmocka_unit_test(test_the_first_session_that_comes_is_taken),
+        cmocka_unit_test(test_a_session_that_was_closed_is_not_taken_later),
         cmocka_unit_test(test_who_leaves_is_silent_for_good),
         cmocka_unit_test(test_a_renewal_that_mismatches_flushes),
         cmocka_unit_test(test_an_answer_that_nobody_awaits_is_ignored),

@@ -427,7 +427,8 @@ static void tell(struct world *self, struct word *word)
     switch (word->type) {
     case WORD_NEWS: leased_cache_hear(self->cache, &word->message, now_ms); break;
     case WORD_OPENED:
-        (void)leased_cache_opened(self->cache, word->session, self->leader.term, now_ms);
+        (void)leased_cache_opened(self->cache, word->ask.ask, word->session, self->leader.term,
+                                  now_ms);
         break;
     case WORD_SYNCED:
         note_lease(self, word);
