@@ -7,19 +7,10 @@
 #include <czmq.h>
 
 #include "broker/bus/alloc.h"
+#include "broker/bus/number_table.h"
 #include "client/store/leased_cache_internal.h"
 
 /* ---- Life ------------------------------------------------------------------------------------ */
-
-static size_t token_hash(const void *token)
-{
-    return (size_t) * (const uint64_t *)token;
-}
-
-static int token_compare(const void *one, const void *other)
-{
-    return *(const uint64_t *)one != *(const uint64_t *)other;
-}
 
 static void fill_free(void **fill_p)
 {
@@ -33,11 +24,7 @@ struct leased_cache *leased_cache_new(const struct leased_cache_options *options
     assert(options->now_ms != NULL);
     self->options = *options;
     self->entries = leased_entries_new(options->entries_max, options->bytes_max);
-    self->fills = zhashx_new();
-    zhashx_set_key_duplicator(self->fills, NULL);
-    zhashx_set_key_destructor(self->fills, NULL);
-    zhashx_set_key_hasher(self->fills, token_hash);
-    zhashx_set_key_comparator(self->fills, token_compare);
+    self->fills = number_table_new();
     zhashx_set_destructor(self->fills, fill_free);
     self->fills_by_key = leased_key_table_new();
     self->pending = leased_key_table_new();

@@ -124,8 +124,6 @@ struct lease_action *table_publish(struct lease_table *self, enum lease_action_t
 /* Time and acknowledgements are what they are now: refuse writes whose time is up, leave out
  * sessions that may be left out, and propose what nobody may hold. */
 void table_settle(struct lease_table *self, int64_t now_ms);
-/* Hashes by a number: the key is where the item has it. */
-zhashx_t *table_number_hash(void);
 
 /* ---- lease_keys.c */
 

@@ -8,6 +8,7 @@
 
 #include "broker/bus/alloc.h"
 #include "broker/bus/err.h"
+#include "broker/bus/number_table.h"
 #include "services/replica/lease_internal.h"
 
 /* ---- Actions ------------------------------------------------------------------------------- */
@@ -86,30 +87,6 @@ static void actions_retire(struct lease_table *self)
 
 /* ---- The table ----------------------------------------------------------------------------- */
 
-static size_t number_hash(const void *key)
-{
-    return (size_t)(*(const uint64_t *)key * 0x9e3779b97f4a7c15ULL >> 16);
-}
-
-static int number_compare(const void *one, const void *other)
-{
-    uint64_t a = *(const uint64_t *)one;
-    uint64_t b = *(const uint64_t *)other;
-
-    return (a > b) - (a < b);
-}
-
-zhashx_t *table_number_hash(void)
-{
-    zhashx_t *hash = zhashx_new();
-
-    zhashx_set_key_duplicator(hash, NULL);
-    zhashx_set_key_destructor(hash, NULL);
-    zhashx_set_key_hasher(hash, number_hash);
-    zhashx_set_key_comparator(hash, number_compare);
-    return hash;
-}
-
 struct lease_table *lease_table_new(void)
 {
     struct lease_table *self = alloc_zero(sizeof *self);
@@ -122,9 +99,9 @@ struct lease_table *lease_table_new(void)
     zhashx_set_destructor(self->keys, key_free);
     self->waiting = zlistx_new();
     zlistx_set_destructor(self->waiting, write_free);
-    self->flying = table_number_hash();
+    self->flying = number_table_new();
     zhashx_set_destructor(self->flying, write_free);
-    self->by_id = table_number_hash();
+    self->by_id = number_table_new();
     self->due_ms = INT64_MAX;
     self->expire_ms = INT64_MAX;
     return self;
