@@ -11,9 +11,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /* link: catalog */
 #include "tests/unit/catalog_driver.h"
+#include "tests/unit/played_clock.h"
 
-#include "broker/bus/alarm.h"
-#include "broker/bus/clock.h"
 #include "client/store/leased_cache.h"
 #include "services/catalog/leases.h"
 #include "services/catalog/touched.h"
@@ -32,58 +31,6 @@ enum {
 
 static const char *const topics[TOPICS] = {"One", "ONE two", "\xc3\x89"};
 static const char *const other_spellings[TOPICS] = {"one", "one TWO", "\xc3\xa9"};
-
-/* ---- In the place of the clock and of alarms ------------------------------------------------- */
-
-static int64_t now;
-
-int64_t clock_ms(void)
-{
-    return now;
-}
-
-int64_t clock_us(void)
-{
-    return 1000 * now;
-}
-
-int64_t clock_wall_ms(void)
-{
-    return now;
-}
-
-char *clock_text(int64_t wall_ms, char *text)
-{
-    (void)snprintf(text, CLOCK_TEXT_BYTES, "%lld", (long long)wall_ms);
-    return text;
-}
-
-struct alarm {
-    alarm_fn *handler;
-    void *arg;
-    int64_t at_ms; /* INT64_MAX: off */
-};
-
-static struct alarm *the_alarm;
-
-struct alarm *alarm_new(zloop_t *loop, alarm_fn *handler, void *arg)
-{
-    (void)loop;
-    the_alarm = alloc_zero(sizeof *the_alarm);
-    *the_alarm = (struct alarm){handler, arg, INT64_MAX};
-    return the_alarm;
-}
-
-void alarm_destroy(struct alarm **self_p)
-{
-    free(*self_p);
-    *self_p = NULL;
-}
-
-void alarm_set(struct alarm *self, int64_t at_ms)
-{
-    self->at_ms = at_ms;
-}
 
 /* ---- The world ------------------------------------------------------------------------------- */
 
