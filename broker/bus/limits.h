@@ -349,6 +349,11 @@
 #define TOPIC_IDS_MAX 10000
 /* Rows of a page end early here, so that the answer stays well below BODY_BYTES_MAX. */
 #define PAGE_BYTES_MAX (320 * 1024)
+/* Of an item's row, beside its texts: names and numbers take less. Store and caches count alike, so
+ * that their pages end at the same rows. */
+#define PAGE_ROW_BYTES 256
+/* Digits of the largest place in a list, which is what a cursor is. */
+#define CURSOR_BYTES_MAX 19
 /* Keys of one settle or close: what the order leader's scan finishes in one entry. */
 #define KEYS_MAX 500
 /* A stamp this old is refused when its key is not known: longer than anybody retries. */

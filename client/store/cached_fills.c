@@ -16,9 +16,9 @@
 struct cached_fills {
     struct pygmy *store;
     struct leased_cache *cache;
-    zlistx_t *list;     /* all of them: owns them */
-    zhashx_t *by_token; /* those that may be kept */
-    size_t waiter_count;
+    zlistx_t *list;      /* all of them: owns them */
+    zhashx_t *by_token;  /* those that may be kept */
+    size_t waiter_count; /* at most CACHE_WAITERS_MAX */
 };
 
 /* A read under way. */
@@ -37,7 +37,7 @@ struct fill {
 static void waiter_join(struct cached_waiter *self, struct fill *fill, bool joined)
 {
     struct cached_waiter *ring = &fill->waiters;
-    assert(self->before == NULL);
+    assert(self->before == NULL && fill->fills->waiter_count < CACHE_WAITERS_MAX);
     self->fills = fill->fills;
     self->joined = joined;
     self->after = ring;
@@ -178,10 +178,13 @@ enum leased_miss cached_fills_miss(struct cached_fills *self, const struct cache
     return miss;
 }
 
-void cached_fills_ask(struct cached_fills *self, const struct cached_read *read,
+bool cached_fills_ask(struct cached_fills *self, const struct cached_read *read,
                       struct cached_waiter *waiter)
 {
+    if (self->waiter_count == CACHE_WAITERS_MAX)
+        return false;
     struct fill *fill = fill_new(self, read, 0);
     waiter_join(waiter, fill, false);
     fill_start(fill, read, 0);
+    return true;
 }

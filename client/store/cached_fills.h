@@ -43,8 +43,9 @@ void cached_fills_destroy(struct cached_fills **self_p);
  * called later. */
 enum leased_miss cached_fills_miss(struct cached_fills *self, const struct cached_read *read,
                                    struct cached_waiter *waiter);
-/* Ask the leader for a topic's key and list; the answer is not kept, nor may it be joined. */
-void cached_fills_ask(struct cached_fills *self, const struct cached_read *read,
+/* Ask the leader for a topic's key and list; the answer is not kept, nor may it be joined. Returns
+ * whether the waiter waits; false: CACHE_WAITERS_MAX do. */
+bool cached_fills_ask(struct cached_fills *self, const struct cached_read *read,
                       struct cached_waiter *waiter);
 
 /* Wait no more, if it does. */

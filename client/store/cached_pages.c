@@ -88,13 +88,15 @@ static void page_fail(struct page *self, const struct cached_waiter *waiter,
 
 /* ---- The end --------------------------------------------------------------------------------- */
 
-/* The place of the last row that was looked at is where the next page begins. */
+/* The place of the last row that was looked at is where the next page begins. Without a row there
+ * was none: who asks for at least one gets one, if there is any. */
 static json_t *page_next(const struct page *self, size_t count)
 {
-    char cursor[32];
+    char cursor[CURSOR_BYTES_MAX + 1];
     if (count == self->row_count && !self->more)
         return json_null();
-    snprintf(cursor, sizeof cursor, "%" PRId64, count > 0 ? self->rows[count - 1].id : 0);
+    assert(count > 0);
+    snprintf(cursor, sizeof cursor, "%" PRId64, self->rows[count - 1].id);
     return json_string(cursor);
 }
 
@@ -138,10 +140,10 @@ static json_t *row_short(const json_t *item)
 /* So that a page ends where one of the store does. */
 static size_t row_bytes(const json_t *item)
 {
-    return 256 + 2 * (json_string_length(json_object_get(item, "title")) +
-                      json_string_length(json_object_get(item, "authors")) +
-                      json_string_length(json_object_get(item, "topic")) +
-                      json_string_length(json_object_get(item, "isbn")));
+    return PAGE_ROW_BYTES + 2 * (json_string_length(json_object_get(item, "title")) +
+                                 json_string_length(json_object_get(item, "authors")) +
+                                 json_string_length(json_object_get(item, "topic")) +
+                                 json_string_length(json_object_get(item, "isbn")));
 }
 
 static void row_take(struct page_row *self, const struct leased_value *value)
@@ -303,14 +305,11 @@ static void page_begin_list(struct page *self, const char *key)
 static void page_ask_leader(struct page *self)
 {
     struct cached_read read = page_read(self);
-    if (read.left_ms <= 0) {
-        page_pass(self);
-        return;
-    }
+    read.topic = self->search.topic;
     self->asks_key = true;
     self->cached = false;
-    read.topic = self->search.topic;
-    cached_fills_ask(self->caching->fills, &read, &self->waiter);
+    if (read.left_ms <= 0 || !cached_fills_ask(self->caching->fills, &read, &self->waiter))
+        page_pass(self);
 }
 
 void cached_page_route(struct caching *self, struct call *call, const struct cached_search *search)

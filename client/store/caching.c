@@ -13,9 +13,6 @@
 #include "broker/bus/limits.h"
 #include "client/store/caching_internal.h"
 
-/* As the store takes it. */
-#define CURSOR_BYTES_MAX 19
-
 /* ---- Which calls ----------------------------------------------------------------------------- */
 
 static bool request_is(const json_t *request, const char *op)

@@ -82,7 +82,8 @@ static void sent_remove(struct leased_cache *self, size_t place)
             (self->sent_count - place) * sizeof self->sent[0]);
 }
 
-/* Note what is sent now. Of OPEN and SYNC the last try alone may be answered. */
+/* Note what is sent now. Of SYNC the last try alone may be answered, of OPEN it alone may be
+ * refused. */
 static void sent_add(struct leased_cache *self, int64_t now_ms)
 {
     if (!self->synced)

@@ -51,7 +51,7 @@ struct pygmy_options {
     int64_t timeout_ms; /* of a call; 0: 10000, and never more than 300000 */
     /* A cache that is never stale (below). */
     size_t cache_entries;     /* 0: none */
-    size_t cache_bytes;       /* of what is kept and its keys; 0: 16 MiB */
+    size_t cache_bytes;       /* of what is kept and its keys; 0: 16 MB */
     const char *const *feeds; /* where brokers give out their feeds; NULL: those of the
                                     configuration. Without any nothing is kept */
     size_t feed_count;

@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "broker/bus/limits.h"
 #include "services/catalog/search.h"
 #include "services/catalog/topics.h"
 
@@ -217,9 +218,9 @@ json_t *item_json_rule(const struct item *item)
                      (json_int_t)rule->amount, "period_ms", (json_int_t)rule->period_ms);
 }
 
-/* Of a text at most every byte is escaped; names and numbers take less than 256. */
+/* Of a text at most every byte is escaped. */
 size_t item_json_bytes(const struct item *item)
 {
-    return 256 + 2 * (strlen(item->title) + strlen(item->authors) + strlen(item->topic) +
-                      strlen(item->isbn));
+    return PAGE_ROW_BYTES + 2 * (strlen(item->title) + strlen(item->authors) + strlen(item->topic) +
+                                 strlen(item->isbn));
 }

@@ -51,7 +51,8 @@ struct lease_keys {
 /* ---- Actions -------------------------------------------------------------------------------- */
 
 enum lease_action_type {
-    LEASE_INVALIDATE, /* publish: seq, keys. Again every LEASE_REPEAT_MS while not acknowledged */
+    LEASE_INVALIDATE, /* publish: seq, keys. While it is not acknowledged, again after
+                       * LEASE_REPEAT_MS and then whenever its age has doubled */
     LEASE_RELEASE,    /* publish: seq, keys, index */
     LEASE_BEAT,       /* publish: seq, the last one given out */
     LEASE_SYNCED,     /* answer @ticket: session, epoch, ask, seq, keys (approving or pending),

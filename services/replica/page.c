@@ -8,9 +8,6 @@
 
 #include "broker/bus/limits.h"
 
-/* Digits of the largest place. */
-#define CURSOR_BYTES_MAX 19
-
 static void page_read_cursor(struct page *self, struct fields *fields)
 {
     struct text cursor;

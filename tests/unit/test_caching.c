@@ -257,6 +257,7 @@ static void test_waiters_are_bounded(void **state)
     struct cached_fills *fills = cached_fills_new(self->store, cache);
     struct cached_waiter *waiters = calloc(CACHE_WAITERS_MAX + 1, sizeof *waiters);
     const struct cached_read read = {.key = "item:1", .id = 1, .left_ms = 30000};
+    const struct cached_read list = {.topic = "classics", .left_ms = 30000};
     struct leased_ask ask;
     assert_true(leased_cache_ask(cache, 1, &ask));
     assert_true(leased_cache_opened(cache, ask.ask, 9, 1, 1));
@@ -267,6 +268,7 @@ static void test_waiters_are_bounded(void **state)
         assert_int_equal(cached_fills_miss(fills, &read, &waiters[i]),
                          i == 0 ? LEASED_FILL : LEASED_JOIN);
     assert_int_equal(cached_fills_miss(fills, &read, &waiters[CACHE_WAITERS_MAX]), LEASED_PASS);
+    assert_false(cached_fills_ask(fills, &list, &waiters[CACHE_WAITERS_MAX]));
     cached_waiter_leave(&waiters[5]);
     assert_int_equal(cached_fills_miss(fills, &read, &waiters[CACHE_WAITERS_MAX]), LEASED_JOIN);
     pygmy_close(&self->store);
