@@ -51,11 +51,21 @@ static void *item_value_of(const json_t *json, int64_t version, size_t *size)
     return value;
 }
 
+/* The store's words, less the time at which it said them. */
+static void *absent_value_of(json_t *error, size_t *size)
+{
+    json_t *words = json_copy(error);
+    json_object_del(words, "log_time");
+    void *value = item_value_of(words, ABSENT, size);
+    json_decref(words);
+    return value;
+}
+
 void *cached_item_value(const struct pygmy_reply *reply, int64_t id, size_t *size)
 {
     if (reply->code == ERR_NOT_FOUND) {
-        const json_t *error = json_object_get(reply->body, "error");
-        return json_is_object(error) ? item_value_of(error, ABSENT, size) : NULL;
+        json_t *error = json_object_get(reply->body, "error");
+        return json_is_object(error) ? absent_value_of(error, size) : NULL;
     }
     const json_t *item = json_object_get(reply->body, "item");
     const json_t *version = json_object_get(item, "version");

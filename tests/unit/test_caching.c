@@ -62,7 +62,8 @@ static void test_what_was_looked_up_is_served_from_memory(void **state)
     pygmy_reply_close(&again);
 }
 
-/* That there is no such item is known as well, in the store's own words. */
+/* That there is no such item is known as well, in the store's own words, less the log's time, which
+ * is that of an answer and old in the next one. */
 static void test_that_there_is_none_is_kept_too(void **state)
 {
     struct rig *self = *state;
@@ -72,13 +73,16 @@ static void test_that_there_is_none_is_kept_too(void **state)
     pygmy_lookup(self->store, 7, pygmy_keep, &reply);
     rig_expect(self, 0, "catalog", "{\"op\":\"lookup\",\"id\":7,\"applied\":40}");
     rig_answer(self, self->reads[0], ERR_NOT_FOUND,
-               json_pack("{s{ss ss sI}}", "error", "type", "not-found", "detail", "no item 7", "id",
-                         (json_int_t)7));
+               json_pack("{s{ss ss sI sI}}", "error", "type", "not-found", "detail", "no item 7",
+                         "id", (json_int_t)7, "log_time", (json_int_t)1));
     rig_await(self, &reply);
+    json_t *error = json_object_get(reply.body, "error");
+    assert_int_equal(json_integer_value(json_object_get(error, "log_time")), 1);
     pygmy_lookup(self->store, 7, pygmy_keep, &again);
     rig_await(self, &again);
     assert_int_equal(again.code, ERR_NOT_FOUND);
     assert_true(again.cached);
+    json_object_del(error, "log_time");
     assert_true(json_equal(reply.body, again.body));
     assert_true(pygmy_cached_item(self->store, 7, &item));
     assert_false(item.present);
