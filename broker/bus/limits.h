@@ -688,6 +688,11 @@
 /* Rows of pages, and lookups, that wait for fills; some 64 bytes each. What comes above it is read
  * without the cache. */
 #define CACHE_WAITERS_MAX 65536
+/* Items that one page asks for, because they are not in memory. With more missing the page is the
+ * store's own, in one request, and so many are in memory for the next time: a page that is read
+ * again and again comes out of memory in the end, and twenty long ones, read once, take neither all
+ * of LEASE_FILLS_MAX nor the place of all CACHE_ENTRIES. */
+#define CACHE_PAGE_FILLS_MAX 32
 /* A cache that heard nothing of the feed for so long begins anew: 25 beats, and half a lease. */
 #define LEASE_FEED_MS 500
 

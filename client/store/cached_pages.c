@@ -1,13 +1,13 @@
 /* See caching_internal.h. This part: searches by topic alone.
  *
  * A page is made of the topic's list of ids and of the items, each of which comes out of memory, or
- * from a fill that is asked for or joined. If one of all these may not be kept now, the whole page
- * is asked for as if there were no cache: that is one request, and the fills are there for the next
- * time.
+ * from a fill that is asked for or joined. If one of all these may not be kept now, or more items
+ * are missing than CACHE_PAGE_FILLS_MAX, the whole page is asked for as if there were no cache: that
+ * is one request, and what fills there are, up to so many, are there for the next time.
  *
  *   the key of the topic's spelling is not known   the leader tells it, and the list
  *   known, the list not there                      a fill of the list
- *   the list                                       fills of the items that are not there
+ *   the list                                       fills of the items that are not there, if few
  *   all items                                      the end
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -27,6 +27,7 @@ struct page_row {
     struct cached_waiter waiter; /* the first, so that it leads to the row */
     struct page *page;
     int64_t id;
+    bool known;   /* `item` is what memory has */
     json_t *item; /* the short form; NULL: there is no such item, or not yet */
     size_t bytes; /* what the store counts it as in a page */
 };
@@ -182,20 +183,26 @@ static struct cached_read page_read(const struct page *self)
                                 .left_ms = call_left_ms(self->call)};
 }
 
-/* Returns whether the row has its item, or waits for it. */
-static bool row_begin(struct page_row *self)
+/* Returns whether memory knows of the row's item. */
+static bool row_find(struct page_row *self)
+{
+    char text[CACHED_KEY_BYTES];
+    struct leased_value value;
+    self->known =
+        leased_cache_get(self->page->caching->cache, cached_item_key(self->id, text), &value);
+    if (self->known)
+        row_take(self, &value);
+    return self->known;
+}
+
+/* Returns whether the row waits for its item. */
+static bool row_ask(struct page_row *self)
 {
     char text[CACHED_KEY_BYTES];
     struct page *page = self->page;
-    struct leased_value value;
     struct cached_read read = page_read(page);
     read.key = cached_item_key(self->id, text);
     read.id = self->id;
-    if (leased_cache_get(page->caching->cache, read.key, &value)) {
-        row_take(self, &value);
-        return true;
-    }
-    page->cached = false;
     if (read.left_ms <= 0 ||
         cached_fills_miss(page->caching->fills, &read, &self->waiter) == LEASED_PASS)
         return false;
@@ -223,17 +230,36 @@ static void page_make_rows(struct page *self, const struct leased_value *list)
             .waiter.done = row_done, .page = self, .id = cached_list_id(list, first + i)};
 }
 
+/* Look for the rows in memory, up to the first that is one too many to be asked for. Returns how many
+ * are missing of those. */
+static size_t page_find_rows(struct page *self)
+{
+    size_t missing = 0;
+    for (size_t i = 0; i < self->row_count && missing <= CACHE_PAGE_FILLS_MAX; i++)
+        missing += !row_find(&self->rows[i]);
+    return missing;
+}
+
+/* Returns whether those that are missing are waited for, or as many as may be. */
+static bool page_ask_rows(struct page *self)
+{
+    for (size_t i = 0; i < self->row_count && self->missing < CACHE_PAGE_FILLS_MAX; i++)
+        if (!self->rows[i].known && !row_ask(&self->rows[i]))
+            return false;
+    return true;
+}
+
 static void page_begin_rows(struct page *self, const struct leased_value *list)
 {
     page_make_rows(self, list);
-    for (size_t i = 0; i < self->row_count; i++) {
-        if (row_begin(&self->rows[i]))
-            continue;
-        page_pass(self);
+    const size_t missing = page_find_rows(self);
+    if (missing == 0) {
+        page_finish(self);
         return;
     }
-    if (self->missing == 0)
-        page_finish(self);
+    self->cached = false;
+    if (!page_ask_rows(self) || missing > CACHE_PAGE_FILLS_MAX)
+        page_pass(self);
 }
 
 /* ---- The list -------------------------------------------------------------------------------- */

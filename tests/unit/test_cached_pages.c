@@ -134,6 +134,89 @@ static void test_what_is_no_more_is_left_out(void **state)
     expect_page(self, &reply, "2 ", true);
 }
 
+/* The list of the ids from 1 to @last, in @text. */
+static const char *ids_to(int64_t last, char text[256])
+{
+    size_t used = 0;
+    for (int64_t id = 1; id <= last; id++)
+        used +=
+            (size_t)snprintf(text + used, 256 - used, "%s%lld", id == 1 ? "[" : ",", (long long)id);
+    snprintf(text + used, 256 - used, "]");
+    return text;
+}
+
+/* What a page of these shows. */
+static const char *page_to(int64_t last, char text[256])
+{
+    size_t used = 0;
+    for (int64_t id = 1; id <= last; id++)
+        used += (size_t)snprintf(text + used, 256 - used, "%lld ", (long long)id);
+    return text;
+}
+
+/* So many items that are not in memory are asked for one by one. */
+static void test_what_is_missing_of_a_page_is_asked_for(void **state)
+{
+    struct rig *self = *state;
+    struct pygmy_reply reply = {0};
+    char text[256];
+    have_list(self, ids_to(CACHE_PAGE_FILLS_MAX, text));
+    start(self, &reply, NULL, 0);
+    answer_items(self, 2, 1, CACHE_PAGE_FILLS_MAX);
+    expect_page(self, &reply, page_to(CACHE_PAGE_FILLS_MAX, text), false);
+    assert_int_equal(self->read_count, 2 + CACHE_PAGE_FILLS_MAX);
+}
+
+static bool has_items(struct rig *self)
+{
+    return rig_counts(self).entries == 1 + CACHE_PAGE_FILLS_MAX;
+}
+
+/* With more of them it is the store's own page, in one request, and so many are there for the next
+ * time, though nobody waits for them. */
+static void test_a_page_with_much_missing_is_a_search(void **state)
+{
+    enum { LAST = CACHE_PAGE_FILLS_MAX + 8 };
+    struct rig *self = *state;
+    struct pygmy_reply reply = {0};
+    char text[256];
+    const size_t search = 2 + CACHE_PAGE_FILLS_MAX;
+    have_list(self, ids_to(LAST, text));
+    start(self, &reply, NULL, 0);
+    rig_answer(self, rig_expect(self, search, "catalog", SEARCH), OK,
+               json_pack("{s[] sn}", "items", "next"));
+    expect_page(self, &reply, "", false);
+    answer_items(self, 2, 1, CACHE_PAGE_FILLS_MAX);
+    rig_run_until(self, has_items);
+    start(self, &reply, NULL, 0);
+    answer_items(self, search + 1, CACHE_PAGE_FILLS_MAX + 1, LAST);
+    expect_page(self, &reply, page_to(LAST, text), false);
+    start(self, &reply, NULL, 0);
+    expect_page(self, &reply, page_to(LAST, text), true);
+    assert_int_equal(self->read_count, search + 1 + 8);
+}
+
+/* What one page asks for another one need not. */
+static void test_two_pages_with_much_missing_ask_for_it_once(void **state)
+{
+    struct rig *self = *state;
+    struct pygmy_reply replies[2] = {0};
+    char text[256];
+    const size_t search = 2 + CACHE_PAGE_FILLS_MAX;
+    have_list(self, ids_to(CACHE_PAGE_FILLS_MAX + 1, text));
+    start(self, &replies[0], NULL, 0);
+    start(self, &replies[1], NULL, 0);
+    self->number = search + 2;
+    rig_run_until(self, rig_has_reads);
+    assert_int_equal(self->read_count, search + 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_string_equal(self->reads[search + i]->body, SEARCH);
+        rig_answer(self, self->reads[search + i], OK, json_pack("{s[] sn}", "items", "next"));
+        expect_page(self, &replies[i], "", false);
+    }
+    assert_int_equal(rig_counts(self).fills, CACHE_PAGE_FILLS_MAX);
+}
+
 /* While one of its items is being changed the page is the store's own, in one request. */
 static void test_with_a_pending_item_it_is_a_search(void **state)
 {
@@ -334,6 +417,9 @@ int main(void)
         TEST(test_a_page_comes_out_of_memory_in_the_end),
         TEST(test_pages_follow_each_other),
         TEST(test_what_is_no_more_is_left_out),
+        TEST(test_what_is_missing_of_a_page_is_asked_for),
+        TEST(test_a_page_with_much_missing_is_a_search),
+        TEST(test_two_pages_with_much_missing_ask_for_it_once),
         TEST(test_with_a_pending_item_it_is_a_search),
         TEST(test_with_a_pending_list_it_is_a_search),
         TEST(test_of_a_huge_topic_it_is_a_search),
