@@ -10,6 +10,7 @@ import importlib.machinery
 import importlib.util
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -175,10 +176,16 @@ class Played:
 
     def __init__(self, folder):
         self.folder, self.mended = folder, folder / "mended"
-        self.windows, self.blocked = [], None
+        self.windows, self.blocked, self.pids = [], None, {}
 
     def path(self, name):
         return str(self.folder / name)
+
+    def names(self, *_):
+        return sorted(self.pids)
+
+    def pid(self, name):
+        return self.pids[name]
 
     def whom(self, _, __):
         return ["catalog-2", "catalog-3"]
@@ -225,6 +232,49 @@ def test_a_restart_that_waits_for_the_end_of_another_fault_does_not_keep_it_from
     assert [what for what, *_ in played.windows] == ["partition-leader catalog-1",
                                                      "restart bridge-1"]
     assert all(since <= until <= now() for _, since, until in played.windows)
+
+
+@pytest.fixture(name="sleeper")
+def sleeper_fixture():
+    """A process that nobody minds being stopped."""
+    with subprocess.Popen(["sleep", "1000"]) as child:
+        yield child
+        child.kill()
+
+
+def state_of(child):
+    with open(f"/proc/{child.pid}/stat", encoding="utf-8") as file:
+        return file.read().rpartition(") ")[2][0]
+
+
+@pytest.mark.parametrize("kind", ["kill-group", "pause-broker", "freeze-broker"])
+def test_what_is_not_there_is_not_hit_nor_counted(nemesis, kind):
+    """It has just ended, or is about to start: something else is hit, and this one later."""
+    nemesis, played = nemesis
+    with subprocess.Popen(["true"]) as child:
+        child.wait()
+        for pid in (None, child.pid):
+            played.pids, nemesis.bag = {"catalog-1": pid}, [kind]
+            nemesis.strike()
+            assert not nemesis.under_way and nemesis.bag == [kind]
+    nemesis.undo(None)
+    assert not nemesis.counts
+
+
+def test_a_fault_counts_when_it_has_lasted_as_long_as_it_was_to(nemesis, sleeper):
+    """One that the end of the run cuts short does not."""
+    nemesis, played = nemesis
+    played.pids = {"catalog-1": sleeper.pid}
+    assert nemesis.freeze("freeze-bridge", ["catalog-1"])
+    wait_until(lambda: state_of(sleeper) == "T", what="it is stopped")
+    nemesis.undo(None)
+    wait_until(lambda: state_of(sleeper) != "T", what="it goes on")
+    assert not nemesis.counts
+    assert nemesis.freeze("freeze-bridge", ["catalog-1"])
+    wait_until(lambda: nemesis.undo(now()) or not nemesis.under_way, what="it ends")
+    assert nemesis.counts == {"freeze-bridge": 1}
+    assert nemesis.kill("kill-group", ["catalog-1"]) and sleeper.wait() == -signal.SIGKILL
+    assert nemesis.under_way
 
 
 # ---- Runs --------------------------------------------------------------------------------------
