@@ -130,13 +130,14 @@ const char *config_value_check(enum config_value_kind kind, const char *value)
                    ? NULL
                    : "a whole number from 10 to 1000000";
     case CONFIG_VALUE_CACHED:
-        return strcmp(value, "0") == 0 || config_value_number(value, CONFIG_CACHE_ENTRIES_MAX) > 0
+        return strcmp(value, "0") == 0 || config_value_number(value, CONFIG_CACHE_ENTRIES_MAX) >=
+                                              CONFIG_CACHE_ENTRIES_MIN
                    ? NULL
-                   : "a whole number from 0 to 10000000";
+                   : "0 or a whole number from 501 to 10000000";
     case CONFIG_VALUE_BYTES:
         return config_value_number(value, CONFIG_CACHE_BYTES_MAX) >= CONFIG_CACHE_BYTES_MIN
                    ? NULL
-                   : "a whole number of bytes from 65536 to 500000000";
+                   : "a whole number of bytes from 262144 to 500000000";
     case CONFIG_VALUE_ENDPOINT:
         return config_value_is_endpoint(value, false) ? NULL : "tcp://HOST:PORT or ipc://PATH";
     case CONFIG_VALUE_BIND:

@@ -13,7 +13,7 @@ enum config_value_kind {
     CONFIG_VALUE_ID,       /* a replica's id, 1 to CONFIG_ID_MAX */
     CONFIG_VALUE_PERIOD,   /* milliseconds, CONFIG_PERIOD_MS_MIN to CONFIG_PERIOD_MS_MAX */
     CONFIG_VALUE_ENTRIES,  /* of a log, CONFIG_ENTRIES_MIN to CONFIG_ENTRIES_MAX */
-    CONFIG_VALUE_CACHED,   /* entries in a cache, 0 to CONFIG_CACHE_ENTRIES_MAX */
+    CONFIG_VALUE_CACHED,   /* entries in a cache: 0, or CONFIG_CACHE_ENTRIES_MIN to _MAX */
     CONFIG_VALUE_BYTES,    /* CONFIG_CACHE_BYTES_MIN to CONFIG_CACHE_BYTES_MAX */
     CONFIG_VALUE_ENDPOINT, /* tcp://HOST:PORT, tcp://[ADDRESS]:PORT or ipc://PATH */
     CONFIG_VALUE_BIND,     /* such an endpoint, or with * for HOST: all addresses of the machine */

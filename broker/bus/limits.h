@@ -432,10 +432,12 @@
  * start wait for a minute. */
 #define CONFIG_ENTRIES_MIN 10
 #define CONFIG_ENTRIES_MAX 1000000
-/* What a bridge may keep in memory: above the first, entries take gigabytes; below the second, a
- * page of items would push itself out. */
+/* What a bridge may keep in memory, if anything: at least the longest page and its list, which would
+ * else push themselves out each time. In bytes that is a list of TOPIC_IDS_MAX, 80 KB, and items of
+ * twice the usual size. Above the most, entries take gigabytes. */
+#define CONFIG_CACHE_ENTRIES_MIN (PAGE_MAX + 1)
 #define CONFIG_CACHE_ENTRIES_MAX 10000000
-#define CONFIG_CACHE_BYTES_MIN   65536
+#define CONFIG_CACHE_BYTES_MIN   262144
 #define CONFIG_CACHE_BYTES_MAX   500000000
 /* The cluster's secret, or a token. */
 #define SECRET_BYTES_MAX 255

@@ -11,6 +11,7 @@
 
 #include "broker/bus/alloc.h"
 #include "broker/bus/err.h"
+#include "broker/bus/limits.h"
 
 /* What an item's value begins with. Its text and a NUL follow. */
 struct item_head {
@@ -18,6 +19,9 @@ struct item_head {
 };
 
 #define ABSENT INT64_C(-1)
+
+static_assert(CONFIG_CACHE_BYTES_MIN >= 2 * TOPIC_IDS_MAX * sizeof(int64_t),
+              "the longest list fits, and some of its items");
 
 /* ---- Items ----------------------------------------------------------------------------------- */
 

@@ -439,18 +439,21 @@ static void test_the_cache_of_a_bridge_is_bounded(void **state)
         unsigned entries, bytes;
     } good[] = {
         {"cache_entries", "0", 0, CACHE_BYTES},
+        {"cache_entries", "501", CONFIG_CACHE_ENTRIES_MIN, CACHE_BYTES},
         {"cache_entries", "10000000", CONFIG_CACHE_ENTRIES_MAX, CACHE_BYTES},
-        {"cache_bytes", "65536", CACHE_ENTRIES, CONFIG_CACHE_BYTES_MIN},
+        {"cache_bytes", "262144", CACHE_ENTRIES, CONFIG_CACHE_BYTES_MIN},
         {"cache_bytes", "500000000", CACHE_ENTRIES, CONFIG_CACHE_BYTES_MAX},
     };
     static const struct {
         const char *key, *value, *want;
     } bad[] = {
-        {"cache_entries", "10000001", "a whole number from 0 to 10000000"},
-        {"cache_entries", "00", "a whole number from 0 to 10000000"},
-        {"cache_entries", "-1", "a whole number from 0 to 10000000"},
-        {"cache_bytes", "65535", "a whole number of bytes from 65536 to 500000000"},
-        {"cache_bytes", "500000001", "a whole number of bytes from 65536 to 500000000"},
+        {"cache_entries", "1", "0 or a whole number from 501 to 10000000"},
+        {"cache_entries", "500", "0 or a whole number from 501 to 10000000"},
+        {"cache_entries", "10000001", "0 or a whole number from 501 to 10000000"},
+        {"cache_entries", "00", "0 or a whole number from 501 to 10000000"},
+        {"cache_entries", "-1", "0 or a whole number from 501 to 10000000"},
+        {"cache_bytes", "262143", "a whole number of bytes from 262144 to 500000000"},
+        {"cache_bytes", "500000001", "a whole number of bytes from 262144 to 500000000"},
     };
     char text[512], rest[256];
 
