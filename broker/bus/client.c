@@ -23,6 +23,7 @@
 #include "broker/bus/heap.h"
 #include "broker/bus/limits.h"
 #include "broker/bus/link.h"
+#include "broker/bus/number_table.h"
 
 struct client_request {
     struct heap_node deadline; /* first: a node of the heap is its request */
@@ -57,17 +58,6 @@ struct bus_client {
 };
 
 /* ---- Requests --------------------------------------------------------- */
-
-static size_t client_hash(const void *key)
-{
-    return (size_t) * (const uint64_t *)key;
-}
-
-static int client_compare(const void *one, const void *other)
-{
-    uint64_t left = *(const uint64_t *)one, right = *(const uint64_t *)other;
-    return left < right ? -1 : left > right;
-}
 
 static void client_request_free(struct client_request *request)
 {
@@ -295,11 +285,7 @@ struct bus_client *bus_client_new(zloop_t *loop, const struct bus_client_options
         options->request_count_max > 0 ? options->request_count_max : CLIENT_REQUESTS_MAX;
     self->waiting = zlistx_new();
     self->sent = zlistx_new();
-    self->attempts = zhashx_new();
-    zhashx_set_key_hasher(self->attempts, client_hash);
-    zhashx_set_key_comparator(self->attempts, client_compare);
-    zhashx_set_key_duplicator(self->attempts, NULL);
-    zhashx_set_key_destructor(self->attempts, NULL);
+    self->attempts = number_table_new();
     heap_init(&self->deadlines);
     self->alarm = alarm_new(loop, client_expire, self);
     self->alarm_ms = INT64_MAX;
