@@ -667,6 +667,16 @@ const char **config_bus_endpoints(const struct config *self, size_t *count)
     return endpoints;
 }
 
+const char **config_feeds(const struct config *self, size_t *count)
+{
+    const char **feeds = alloc_zero(self->node_count * sizeof *feeds);
+    *count = 0;
+    for (size_t i = 0; i < self->node_count; i++)
+        if (self->nodes[i].subscribe != NULL)
+            feeds[(*count)++] = self->nodes[i].subscribe;
+    return feeds;
+}
+
 /* ---- Print -------------------------------------------------------------------------------- */
 
 static void config_put(struct bytes_writer *text, char **line)

@@ -101,6 +101,8 @@ size_t config_count(const struct config *self, enum node_kind kind);
 /* The bus endpoints of all brokers, @count of them: an array that is the caller's to free(), its
  * strings the config's. */
 const char **config_bus_endpoints(const struct config *self, size_t *count);
+/* The same of where they give out their feeds, those that do. */
+const char **config_feeds(const struct config *self, size_t *count);
 /* All settings with where each came from (default, file:LINE, environment, flag), as a text that is
  * itself a configuration. */
 void config_print(const struct config *self, struct bytes_writer *text);

@@ -78,7 +78,8 @@
  * above either ERR_QUEUE_FULL. */
 #define CLIENT_REQUESTS_MAX 16384
 #define CLIENT_BYTES_MAX    (64 * 1024 * 1024)
-/* How long a client waits for answers of a broker that is going away before it asks another. */
+/* How long a client waits for answers of a broker that is going away before it asks another, unless
+ * it has something to say that they may depend on (bus_client_request_once). */
 #define CLIENT_LEAVE_MS HEARTBEAT_GONE_MS
 /* Bytes of requests in a worker's hands and of its answers that are not sent yet; a request above
  * it is answered ERR_QUEUE_FULL. */
@@ -257,8 +258,8 @@
 #define CHANGES_KEPT_MAX       256
 #define CHANGES_KEPT_BYTES_MAX (4 * 1024 * 1024)
 /* How long it waits for a replica's answer, doubled with each question that got none up to the
- * second, since where all are slow none would ever; and how long a replica is passed over that did not
- * give one, or that has nothing of what is missing. */
+ * second, since where all are slow none would ever; and how long a replica is passed over that did
+ * not give one, or that has nothing of what is missing. */
 #define CHANGES_ASK_MS     1000
 #define CHANGES_ASK_MS_MAX 8000
 #define CHANGES_LOST_MS    1000
@@ -432,9 +433,9 @@
  * start wait for a minute. */
 #define CONFIG_ENTRIES_MIN 10
 #define CONFIG_ENTRIES_MAX 1000000
-/* What a bridge may keep in memory, if anything: at least the longest page and its list, which would
- * else push themselves out each time. In bytes that is a list of TOPIC_IDS_MAX, 80 KB, and items of
- * twice the usual size. Above the most, entries take gigabytes. */
+/* What a bridge may keep in memory, if anything: at least the longest page and its list, which else
+ * would push themselves out each time. In bytes that is a list of TOPIC_IDS_MAX, 80 KB, and items
+ * of twice the usual size. Above the most, entries take gigabytes. */
 #define CONFIG_CACHE_ENTRIES_MIN (PAGE_MAX + 1)
 #define CONFIG_CACHE_ENTRIES_MAX 10000000
 #define CONFIG_CACHE_BYTES_MIN   262144
@@ -528,8 +529,8 @@
  * common. */
 #define DIGEST_EVERY     1024
 #define DIGEST_MARKS_MAX 64
-/* Processes of a member that have ended, whose late messages are known for what they are: a message does
- * not stay on its way while its member is started again so often. */
+/* Processes of a member that have ended, whose late messages are known for what they are: a message
+ * does not stay on its way while its member is started again so often. */
 #define DIGEST_STARTS_MAX 8
 /* A replica says its newest mark again after this: the message may have been lost, and who was away
  * may be there by now. */
@@ -618,8 +619,8 @@
 /* So long a leader waits for a lease to end (W), by its own clock: a lease ends by 1.0102 L of real
  * time, and W on a clock that is too fast lasts at least W / 1.01. So W is above 1.0204 L. */
 #define LEASE_WAIT_MS 1030
-/* What is not acknowledged is told again after so long, and then whenever its age has doubled; and a
- * leader that has nothing to tell says so this often: a lost message is noticed by then. */
+/* What is not acknowledged is told again after so long, and then whenever its age has doubled; and
+ * a leader that has nothing to tell says so this often: a lost message is noticed by then. */
 #define LEASE_REPEAT_MS 20
 #define LEASE_BEAT_MS   20
 /* A key is released when no write of it came for so long: a hot one is approved once, and a

@@ -59,22 +59,11 @@ static void bridge_list_hosts(struct bridge *self)
         bridge_add_host(self, name);
 }
 
-/* Where brokers give out their feeds, @count of them: the array is the caller's to free(). */
-static const char **bridge_feeds(const struct bridge *self, size_t *count)
-{
-    const char **feeds = alloc_zero(self->config->node_count * sizeof *feeds);
-    *count = 0;
-    for (size_t i = 0; i < self->config->node_count; i++)
-        if (self->config->nodes[i].subscribe != NULL)
-            feeds[(*count)++] = self->config->nodes[i].subscribe;
-    return feeds;
-}
-
 static int bridge_open_store(struct bridge *self)
 {
     size_t count, feed_count;
     const char **endpoints = config_bus_endpoints(self->config, &count);
-    const char **feeds = bridge_feeds(self, &feed_count);
+    const char **feeds = config_feeds(self->config, &feed_count);
     char *error = NULL;
     int rc = pygmy_open(&(struct pygmy_options){.name = self->node->name,
                                                 .loop = self->loop,

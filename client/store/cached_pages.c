@@ -2,8 +2,8 @@
  *
  * A page is made of the topic's list of ids and of the items, each of which comes out of memory, or
  * from a fill that is asked for or joined. If one of all these may not be kept now, or more items
- * are missing than CACHE_PAGE_FILLS_MAX, the whole page is asked for as if there were no cache: that
- * is one request, and what fills there are, up to so many, are there for the next time.
+ * are missing than CACHE_PAGE_FILLS_MAX, the whole page is asked for as if there were no cache:
+ * that is one request, and the fills, up to so many, are there for the next time.
  *
  *   the key of the topic's spelling is not known   the leader tells it, and the list
  *   known, the list not there                      a fill of the list
@@ -230,8 +230,8 @@ static void page_make_rows(struct page *self, const struct leased_value *list)
             .waiter.done = row_done, .page = self, .id = cached_list_id(list, first + i)};
 }
 
-/* Look for the rows in memory, up to the first that is one too many to be asked for. Returns how many
- * are missing of those. */
+/* Look for the rows in memory, up to the first that is one too many to be asked for. Returns how
+ * many are missing of those. */
 static size_t page_find_rows(struct page *self)
 {
     size_t missing = 0;
@@ -272,7 +272,8 @@ static uint64_t page_term(const struct page *self)
 }
 
 /* What the leader said counts in the term in which it was asked: a later one may fold case
- * otherwise. Of a fill, whoever it was that thought to lead, that the list is too long to be one. */
+ * otherwise. Of a fill, whoever it was that thought to lead, that the list is too long to be
+ * one. */
 static void page_learn(const struct page *self, const struct pygmy_reply *reply)
 {
     const char *key = json_string_value(json_object_get(reply->body, "key"));

@@ -124,22 +124,6 @@ static int64_t caching_now_ms(void *arg)
     return clock_ms();
 }
 
-/* The feeds that were given, or those of the configuration; the array is the caller's to free(). */
-static const char **caching_feeds(const struct pygmy *store, const struct pygmy_options *options,
-                                  size_t *count)
-{
-    const struct config *config = handle_config(store);
-    const size_t node_count = config != NULL ? config->node_count : 0;
-    const char **feeds = alloc_zero((options->feed_count + node_count + 1) * sizeof *feeds);
-    *count = 0;
-    for (size_t i = 0; options->feeds != NULL && i < options->feed_count; i++)
-        feeds[(*count)++] = options->feeds[i];
-    for (size_t i = 0; options->feeds == NULL && i < node_count; i++)
-        if (config->nodes[i].subscribe != NULL)
-            feeds[(*count)++] = config->nodes[i].subscribe;
-    return feeds;
-}
-
 static struct caching *caching_make(struct pygmy *store, const struct pygmy_options *options,
                                     const char *const *feeds, size_t feed_count)
 {
@@ -159,14 +143,19 @@ static struct caching *caching_make(struct pygmy *store, const struct pygmy_opti
     return self;
 }
 
+/* The feeds that were given, or those of the configuration. */
 struct caching *caching_new(struct pygmy *store, const struct pygmy_options *options)
 {
-    size_t feed_count;
-    const char **feeds = caching_feeds(store, options, &feed_count);
+    const struct config *config = handle_config(store);
+    const char *const *feeds = options->feeds;
+    const char **found = NULL;
+    size_t feed_count = feeds != NULL ? options->feed_count : 0;
     struct caching *self = NULL;
+    if (feeds == NULL && config != NULL)
+        feeds = found = config_feeds(config, &feed_count);
     if (options->cache_entries > 0 && feed_count > 0)
         self = caching_make(store, options, feeds, feed_count);
-    free(feeds);
+    free(found);
     return self;
 }
 

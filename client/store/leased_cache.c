@@ -167,7 +167,7 @@ void leased_forget(struct leased_cache *self, const struct leased_key *key)
 void leased_cache_drop(struct leased_cache *self, const char *key)
 {
     if (key == NULL) {
-        (void)leased_entries_clear(self->entries);
+        leased_entries_clear(self->entries);
         leased_poison_all(self);
     } else {
         const struct leased_key hashed = leased_key_in(self, key);

@@ -83,9 +83,9 @@ static void feed_keep(struct leased_cache *self, const struct leased_message *me
 
 /* ---- The flush ------------------------------------------------------------------------------- */
 
-/* Who is granted leases, but hears nothing, makes each writer wait for the end of one: it syncs ever
- * more seldom. The first time nothing is to be concluded, for the connection may be just the next
- * broker's. */
+/* Who is granted leases, but hears nothing, makes each writer wait for the end of one: it syncs
+ * ever more seldom. The first time nothing is to be concluded, for the connection may be just the
+ * next broker's. */
 static int64_t flush_pause_ms(const struct leased_cache *self)
 {
     int64_t pause_ms = self->deaf > 1 ? LEASE_ANSWER_MS : 0;
@@ -100,7 +100,7 @@ void leased_flush(struct leased_cache *self, int64_t now_ms)
     const bool asks = self->synced || (self->session != 0 && self->sent_count > 0);
     if (self->synced)
         self->deaf = self->heard ? 0 : self->deaf + 1;
-    (void)leased_entries_clear(self->entries);
+    leased_entries_clear(self->entries);
     leased_poison_all(self);
     pending_clear(self);
     leased_drop_kept(self);
@@ -127,7 +127,7 @@ static void feed_invalidate(struct leased_cache *self, const struct leased_messa
 {
     self->invalidated += message->count + message->all;
     if (message->all) {
-        (void)leased_entries_clear(self->entries);
+        leased_entries_clear(self->entries);
         leased_poison_all(self);
         pending_clear(self);
         self->all_pending = true;

@@ -130,13 +130,11 @@ bool leased_entries_remove(struct leased_entries *self, const struct leased_key 
     return true;
 }
 
-size_t leased_entries_clear(struct leased_entries *self)
+void leased_entries_clear(struct leased_entries *self)
 {
-    const size_t count = zhashx_size(self->table);
     zhashx_purge(self->table);
     self->mark.newer = self->mark.older = &self->mark;
     self->bytes = 0;
-    return count;
 }
 
 size_t leased_entries_count(const struct leased_entries *self)

@@ -42,8 +42,7 @@ size_t leased_entries_put(struct leased_entries *self, const struct leased_key *
                           const void *data, size_t size);
 /* Returns whether it was there. */
 bool leased_entries_remove(struct leased_entries *self, const struct leased_key *key);
-/* Returns how many there were. */
-size_t leased_entries_clear(struct leased_entries *self);
+void leased_entries_clear(struct leased_entries *self);
 
 size_t leased_entries_count(const struct leased_entries *self);
 size_t leased_entries_bytes(const struct leased_entries *self);

@@ -155,9 +155,12 @@ static void test_a_whole_file_is_read(void **state)
 static void test_nodes_are_counted_by_kind(void **state)
 {
     struct config *config = load(*state, whole, NULL);
-    size_t count;
+    size_t count, feed_count;
     const char **endpoints = config_bus_endpoints(config, &count);
+    const char **feeds = config_feeds(config, &feed_count);
 
+    assert_int_equal(feed_count, 1);
+    assert_string_equal(feeds[0], "tcp://127.0.0.1:8100");
     assert_int_equal(count, 2);
     assert_string_equal(endpoints[0], "tcp://127.0.0.1:8090");
     assert_string_equal(endpoints[1], "ipc:///run/pygmy/bus");
@@ -166,6 +169,7 @@ static void test_nodes_are_counted_by_kind(void **state)
     assert_string_equal(config_kind_name(NODE_BROKER), "broker");
     assert_string_equal(config_kind_name(NODE_BRIDGE), "bridge");
     free(endpoints);
+    free(feeds);
     config_destroy(&config);
 }
 
