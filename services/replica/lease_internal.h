@@ -5,9 +5,11 @@
  * lease_writes.c   writes: who waits, who may be proposed
  * lease_sessions.c sessions: acknowledgements, grants, who is left out
  *
- * "All keys" is a key like the others, beside them: as soon as it is not quiet there is no other
- * that is, so that what is not quiet is either the named ones or that one. What it has absorbed
- * stays unheld: it is told, and released, with all others, after the last write of any of them.
+ * "All keys" is a key like the others, beside them. When it begins to be approved it absorbs those
+ * that are not quiet: they stay unheld, and are released with all others, after the last write of any
+ * of them. While it is approving there are no others. While it is pending those that are named become
+ * pending at once, of which no cache knows; so a write that goes on and on does not keep everything
+ * unheld, but its own keys. They are told of before "all keys" is released.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_REPLICA_LEASE_INTERNAL_H

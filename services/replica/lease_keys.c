@@ -1,7 +1,7 @@
 /* Keys of the lease table: see lease_table.h and lease_internal.h.
  *
  *   quiet -> approving -> pending -> quiet
- *        \-> pending (nobody is there who could hold it)
+ *        \-> pending (nobody is there who could hold it, or all keys are pending)
  *
  * Keys that one write brings are told of in one message, and become pending together.
  *
@@ -40,16 +40,23 @@ struct lease_keys keys_copy(struct lease_key *const *keys, size_t count)
     return copy;
 }
 
-struct lease_keys keys_not_quiet(const struct lease_table *self)
+/* Those that have a name. */
+static struct lease_keys keys_named(const struct lease_table *self)
 {
     const size_t count = zhashx_size(self->keys);
     struct lease_keys copy = {.keys = alloc_zero((count + 1) * sizeof *copy.keys)};
     struct lease_key *key;
 
-    copy.all = self->all.state != KEY_QUIET;
     for (key = zhashx_first(self->keys); key != NULL; key = zhashx_next(self->keys))
         keys_append(&copy, key);
     return copy;
+}
+
+struct lease_keys keys_not_quiet(const struct lease_table *self)
+{
+    if (self->all.state == KEY_QUIET)
+        return keys_named(self);
+    return (struct lease_keys){.all = true};
 }
 
 bool keys_pending(const struct lease_table *self, const struct lease_keys *keys)
@@ -103,23 +110,26 @@ static bool keys_collect(struct lease_table *self, struct lease_write *write,
  * for it from now on; and it is not released before the writes of all of them are applied (B6). */
 static void keys_absorb(struct lease_table *self)
 {
-    assert(self->all.state == KEY_QUIET);
-    self->all = (struct lease_key){.state = KEY_QUIET};
+    assert(self->all.state != KEY_APPROVING);
+    self->all.waiting = 0;
+    self->all.flying = 0;
     writes_absorb(self);
-    self->approving_count = 0;
+    if (self->all.state == KEY_QUIET)
+        self->approving_count = 0;
+    assert(self->approving_count == 0);
     zhashx_purge(self->keys);
 }
 
 void keys_take(struct lease_table *self, struct lease_write *write, const struct lease_keys *keys)
 {
-    const bool named = !keys->all && self->all.state == KEY_QUIET;
+    const bool named = !keys->all && self->all.state != KEY_APPROVING;
     const size_t room = keys->count < LEASE_KEYS_MAX ? keys->count : LEASE_KEYS_MAX;
 
     write->keys = alloc_zero((room + 1) * sizeof(struct lease_key *));
     if (keys->count == 0 && !keys->all)
         return;
     if (!named || !keys_collect(self, write, keys)) {
-        if (self->all.state == KEY_QUIET)
+        if (self->all.state == KEY_QUIET || named)
             keys_absorb(self);
         write->keys[0] = &self->all;
         write->key_count = 1;
@@ -149,7 +159,8 @@ static void key_pend(struct lease_table *self, struct lease_key *key, int64_t no
     key_idle(self, key, now_ms);
 }
 
-/* B2. Nobody needs to be told who holds nothing: a session that syncs later is told of it then. */
+/* B2. Nobody needs to be told who holds nothing: a session that syncs later is told of it then. Nor
+ * while all keys are pending: the name is told before these are released. */
 void keys_tell(struct lease_table *self, const struct lease_write *write, int64_t now_ms)
 {
     struct lease_key *told[LEASE_KEYS_MAX];
@@ -158,7 +169,7 @@ void keys_tell(struct lease_table *self, const struct lease_write *write, int64_
     for (size_t i = 0; i < write->key_count; i++) {
         if (write->keys[i]->state != KEY_QUIET)
             continue;
-        if (self->holder_count == 0)
+        if (self->holder_count == 0 || self->all.state == KEY_PENDING)
             key_pend(self, write->keys[i], now_ms);
         else
             told[count++] = write->keys[i];
@@ -251,26 +262,44 @@ static void key_quiet(struct lease_table *self, struct lease_key *key)
         zhashx_delete(self->keys, key->name);
 }
 
+static void keys_tell_release(struct lease_table *self, const struct lease_keys *keys,
+                              int64_t now_ms)
+{
+    struct lease_action *action = table_publish(self, LEASE_RELEASE, now_ms);
+    action->keys = *keys;
+    action->index = self->commit_index;
+}
+
+/* Nobody has heard of those that became pending while all keys were; and what of them is quiet again
+ * needs no word (B11). The others are told before "all keys" is released: the feed has no gap, so whoever
+ * hears of that knows them, and need not acknowledge. */
+static void all_release(struct lease_table *self, int64_t now_ms)
+{
+    if (self->holder_count > 0) {
+        if (zhashx_size(self->keys) > 0)
+            table_publish(self, LEASE_INVALIDATE, now_ms)->keys = keys_named(self);
+        keys_tell_release(self, &(struct lease_keys){.all = true}, now_ms);
+    }
+    key_quiet(self, &self->all);
+}
+
 void keys_release(struct lease_table *self, int64_t now_ms)
 {
-    struct lease_key *released[LEASE_KEYS_MAX + 1];
+    struct lease_key *released[LEASE_KEYS_MAX];
     struct lease_key *key;
     size_t count = 0;
 
     for (key = zhashx_first(self->keys); key != NULL; key = zhashx_next(self->keys))
         if (key_releasable(self, key, now_ms))
             released[count++] = key;
-    if (key_releasable(self, &self->all, now_ms))
-        released[count++] = &self->all;
-    if (count == 0)
-        return;
-    if (self->holder_count > 0) {
-        struct lease_action *action = table_publish(self, LEASE_RELEASE, now_ms);
-        action->keys = keys_copy(released, count);
-        action->index = self->commit_index;
+    if (count > 0 && self->all.state == KEY_QUIET && self->holder_count > 0) {
+        const struct lease_keys keys = keys_copy(released, count);
+        keys_tell_release(self, &keys, now_ms);
     }
     for (size_t i = 0; i < count; i++)
         key_quiet(self, released[i]);
+    if (key_releasable(self, &self->all, now_ms))
+        all_release(self, now_ms);
 }
 
 void keys_clear(struct lease_table *self)

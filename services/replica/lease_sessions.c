@@ -182,14 +182,30 @@ static void session_hold(struct lease_table *self, struct lease_session *session
 
 /* ---- Grants -------------------------------------------------------------------------------- */
 
-/* An answer that gives a lease of @remaining_ms: its anchor is noted before (T5). */
+/* B4. While a message is not acknowledged a lease counts from when that was told, at the latest: the
+ * writer that waits for it waits for W at most. */
+static int64_t session_next_anchor_ms(const struct lease_table *self,
+                                      const struct lease_session *session)
+{
+    const int64_t unacked_ms = keys_unacked_since(self, session->acked);
+    return unacked_ms < self->round_ms ? unacked_ms : self->round_ms;
+}
+
+static_assert(LEASE_MS > LEASE_ROUND_WAIT_MS + LEASE_UNACKED_MS, "something is left of each lease");
+
+/* An answer that gives a lease, of which @remaining_ms are left since the newest round: its anchor is
+ * noted before (T5). */
 static struct lease_action *session_grant(struct lease_table *self, struct lease_session *session,
                                           enum lease_action_type type, const struct lease_ask *ask,
                                           int64_t remaining_ms)
 {
+    const int64_t anchor_ms = session_next_anchor_ms(self, session);
+
+    remaining_ms -= self->round_ms - anchor_ms;
     assert(self->leading && session->state == SESSION_SYNCED && !session->closing); /* T4 */
     assert(self->confirmed && remaining_ms > 0 && session->epoch == ask->epoch);
-    session->anchor_ms = self->round_ms;
+    assert(anchor_ms >= session->anchor_ms);
+    session->anchor_ms = anchor_ms;
     struct lease_action *action = table_act(self, type);
     action->ticket = ask->ticket;
     action->session = session->id;

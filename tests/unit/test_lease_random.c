@@ -40,7 +40,8 @@ struct cache {
     int64_t expiry;
     uint64_t last_seq, told_seq;
     uint64_t watermark;
-    bool pending[NAMES];
+    bool all_pending;
+    bool pending[NAMES];     /* by name; beside all */
     uint64_t version[NAMES]; /* that it has stored; 0: nothing */
     int64_t deaf;            /* till then it takes nothing from the feed, and asks nothing */
 };
@@ -130,7 +131,8 @@ static bool may_serve(const struct world *self, const struct cache *cache, size_
 
 static bool may_fill(const struct world *self, const struct cache *cache, size_t key)
 {
-    return cache->synced && self->now < cache->expiry && !cache->pending[key];
+    return cache->synced && self->now < cache->expiry && !cache->all_pending &&
+           !cache->pending[key];
 }
 
 /* Nobody holds a key that is being written, nor may come to. */
@@ -168,16 +170,20 @@ static void cache_flush(struct cache *self)
     self->synced = false;
     memset(self->version, 0, sizeof self->version);
     memset(self->pending, 0, sizeof self->pending);
+    self->all_pending = false;
 }
 
 static void cache_apply_keys(struct cache *self, const struct lease_action *action, bool pending)
 {
-    for (size_t key = 0; action->keys.all && key < NAMES; key++)
-        self->pending[key] = pending;
+    if (action->keys.all) {
+        self->all_pending = pending;
+        if (pending)
+            memset(self->pending, 0, sizeof self->pending);
+    }
     for (size_t i = 0; i < action->keys.count; i++)
         self->pending[key_of(action->keys.keys[i])] = pending;
     for (size_t key = 0; key < NAMES; key++)
-        if (self->pending[key])
+        if (self->pending[key] || self->all_pending)
             self->version[key] = 0;
 }
 

@@ -301,7 +301,8 @@ static void test_an_acknowledgement_does_not_wait_for_a_round(void **state)
     leader_close(&leader);
 }
 
-/* Not renewed while an INVALIDATE that is older than 100 ms is not acknowledged. */
+/* Not renewed while an INVALIDATE that is older than 100 ms is not acknowledged; before, for no longer
+ * than a lease from when it was told. */
 static void test_who_does_not_acknowledge_is_not_renewed(void **state)
 {
     struct leader leader;
@@ -312,12 +313,32 @@ static void test_who_does_not_acknowledge_is_not_renewed(void **state)
     leader.now = 10 + LEASE_UNACKED_MS;
     leader_confirm(&leader);
     leader_renew(&leader, 1, 1, 0);
-    leader_expect(&leader, "inv 1:a grant 1/1+1000 ");
+    leader_expect(&leader, "inv 1:a grant 1/1+900 ");
     leader.now++;
     leader_renew(&leader, 1, 1, 0);
     leader_expect(&leader, "no 1002:busy ");
     leader_renew(&leader, 1, 1, 1);
     leader_expect(&leader, "go 7 grant 1/1+999 ");
+    leader_close(&leader);
+}
+
+/* So a writer waits for W at most, whatever is granted while it waits. */
+static void test_a_renewal_while_a_writer_waits_does_not_make_it_wait_longer(void **state)
+{
+    struct leader leader;
+    (void)state;
+    leader_lease(&leader, 1);
+    leader.now = 10;
+    leader_write(&leader, 7, "a");
+    leader.now = 10 + LEASE_UNACKED_MS;
+    leader_confirm(&leader);
+    leader_renew(&leader, 1, 1, 0);
+    leader_skip(&leader);
+    leader_at(&leader, 10 + LEASE_WAIT_MS - 1);
+    leader_skip(&leader);
+    assert_int_equal(leader_counts(&leader).waiting, 1);
+    leader_at(&leader, 10 + LEASE_WAIT_MS);
+    leader_expect(&leader, "go 7 ");
     leader_close(&leader);
 }
 
@@ -647,6 +668,7 @@ int main(void)
         cmocka_unit_test(test_a_session_may_lapse_while_its_renewal_waits),
         cmocka_unit_test(test_an_acknowledgement_does_not_wait_for_a_round),
         cmocka_unit_test(test_who_does_not_acknowledge_is_not_renewed),
+        cmocka_unit_test(test_a_renewal_while_a_writer_waits_does_not_make_it_wait_longer),
         cmocka_unit_test(test_a_newer_ask_takes_the_place_of_the_one_that_waits),
         cmocka_unit_test(test_a_lease_that_ran_out_is_renewed),
         cmocka_unit_test(test_a_session_that_opens_is_told_what_is_not_quiet),

@@ -487,6 +487,61 @@ static void test_all_keys_overlap_each(void **state)
     leader_close(&leader);
 }
 
+/* While all keys are pending a write of some of them makes these pending, and nothing else longer so:
+ * what is still being written is told by name, and all else is released. */
+static void test_a_key_that_is_written_on_does_not_keep_all_keys_unheld(void **state)
+{
+    struct leader leader;
+    (void)state;
+    leader_lease(&leader, 2);
+    leader_write(&leader, 7, "*");
+    leader_renew(&leader, 1, 1, 1);
+    leader_renew(&leader, 2, 1, 1);
+    leader_write(&leader, 8, "a");
+    leader_write(&leader, 9, "b c");
+    leader_expect(&leader, "inv 1:* grant 1/1+1000 go 7 grant 2/1+1000 go 8 go 9 ");
+    leader_sync(&leader, 1, 2);
+    leader_expect(&leader, "sync 1/2:1:*@100+1000 ");
+    leader_written(&leader, 7, 101);
+    leader_written(&leader, 8, 102);
+    leader_at(&leader, LEASE_QUIET_MS);
+    leader_expect(&leader, "inv 2:b,c rel 3:*@102 ");
+    leader_sync(&leader, 1, 3);
+    leader_write(&leader, 10, "a");
+    leader_write(&leader, 11, "b");
+    leader_expect(&leader, "sync 1/3:3:b,c@102+950 inv 4:a go 11 ");
+    leader_written(&leader, 9, 103);
+    leader_written(&leader, 11, 104);
+    leader_renew(&leader, 1, 3, 4);
+    leader_renew(&leader, 2, 1, 4);
+    leader_at(&leader, 2 * LEASE_QUIET_MS);
+    leader_expect(&leader, "grant 1/3+950 go 10 grant 2/1+950 rel 5:b,c@104 ");
+    leader_close(&leader);
+}
+
+/* Is it too many of them, they are all keys after all. */
+static void test_too_many_keys_while_all_are_pending_are_of_all(void **state)
+{
+    struct leader leader;
+    (void)state;
+    leader_lease(&leader, 1);
+    leader_write(&leader, 7, "*");
+    leader_renew(&leader, 1, 1, 1);
+    leader_write_many(&leader, 8, LEASE_KEYS_MAX);
+    leader_write(&leader, 9, "k256");
+    leader_write(&leader, 10, "k0");
+    leader_expect(&leader, "inv 1:* go 7 grant 1/1+1000 go 8 go 9 go 10 ");
+    assert_int_equal(leader_counts(&leader).pending, 2);
+    leader_written(&leader, 7, 101);
+    leader_written(&leader, 9, 102);
+    leader_at(&leader, LEASE_QUIET_MS);
+    leader_expect(&leader, "");
+    leader_written(&leader, 8, 103);
+    leader_at(&leader, 2 * LEASE_QUIET_MS);
+    leader_expect(&leader, "inv 2:k0 rel 3:*@103 ");
+    leader_close(&leader);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -510,6 +565,8 @@ int main(void)
         cmocka_unit_test(test_keys_are_bounded),
         cmocka_unit_test(test_a_write_of_many_keys_is_one_of_all),
         cmocka_unit_test(test_all_keys_overlap_each),
+        cmocka_unit_test(test_a_key_that_is_written_on_does_not_keep_all_keys_unheld),
+        cmocka_unit_test(test_too_many_keys_while_all_are_pending_are_of_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
