@@ -302,6 +302,19 @@ class Cache(threading.Thread):
         with self.lock:
             self.paused = True
 
+    def pause_holding(self, *items):
+        """It stands still as soon as its lease is renewed, with these in memory: they are served
+        for as long as that lasts, whatever happens meanwhile."""
+        for item in items:
+            self.wait_kept(item)
+        renewed = self.expiry
+
+        def look():
+            self.paused = self.expiry > renewed and all(
+                self.served(f"item:{item}") for item in items)
+            return self.paused
+        self.wait(look, f"the lease is renewed, and items {items} are in memory")
+
     def resume(self):
         self.paused = False
 
@@ -312,6 +325,11 @@ class Cache(threading.Thread):
         """Until these are served from memory."""
         for item in items:
             wait_until(lambda item=item: self.read(item)[1], 20.0, f"item {item} is in memory")
+
+    def kept_entry(self, item):
+        """What is in memory of an item. It may be served while there is a lease."""
+        with self.lock:
+            return self.entries.get(f"item:{item}")
 
     def told_of(self, kind, key):
         """When messages of this kind were heard that name the key."""

@@ -23,6 +23,7 @@ from shop import HttpBuyer, add_item, bus_endpoint, http_port
 
 THREE = ["--brokers", "2", "--catalogs", "3", "--orders", "3"]
 WAIT_S = 1.03  # LEASE_WAIT_MS: what a cache that says nothing costs a writer
+QUIET_S = 0.05  # LEASE_QUIET_MS: what nobody writes for so long may be held again
 # What a busy machine adds to a wait; sanitizers make it several times slower.
 NOISE_S = 1.0 if not os.environ.get("PYGMY_SAN") else 3.0
 FORBIDDEN, INVALID = 210, 200
@@ -96,13 +97,15 @@ def test_caches_are_told_before_a_buy_is_acknowledged(store, cache, buyer):
     for one in caches:
         one.wait_kept(1, 2)
         assert one.read(1)[0]["stock"] == 100000
+    others = [one.kept_entry(2) for one in caches]
     began, acknowledged, left = buy(buyer, 1, "buy-1")
-    for one in caches:
+    for one, other in zip(caches, others):
         told = one.told_of("invalidate", "item:1")
         assert told and began < told[0] < acknowledged
         item, hit = one.read(1)
         assert item["stock"] == left == 99999, (item, hit)
-        assert one.read(2)[1], "what was not written is kept"
+        assert one.kept_entry(2) is other is not None, "what was not written is kept"
+        one.wait_kept(2)
     for one in caches:
         one.wait_kept(1)
         assert one.read(1)[0]["stock"] == left
@@ -113,13 +116,14 @@ def test_a_hot_item_costs_one_approval(store, cache, buyer):
     """What nobody holds needs nobody's word: of many buys in a row the first one asks."""
     one = cache(store)
     one.wait_kept(1)
-    before = count(store, "pygmy_lease_approvals_total")
-    for i in range(40):
-        buy(buyer, 1, f"hot-{i}")
-    wait_until(lambda: count(store, "pygmy_lease_spared_total") > 0)
-    approvals = count(store, "pygmy_lease_approvals_total") - before
-    # More than one where a buy took longer than the quiet time.
-    assert 1 <= approvals <= 20, approvals
+    approvals, spared = "pygmy_lease_approvals_total", "pygmy_lease_spared_total"
+    asked, not_asked = count(store, approvals), count(store, spared)
+    buys = [buy(buyer, 1, f"hot-{i}") for i in range(40)]
+    wait_until(lambda: count(store, approvals) - asked + count(store, spared) - not_asked >= 40)
+    # It may be held again when the catalog was told of no buy for that long. Such a pause is
+    # between the beginning of one and the acknowledgement of the next.
+    pauses = sum(following[1] - one[0] > QUIET_S for one, following in zip(buys, buys[1:]))
+    assert 1 <= count(store, approvals) - asked <= 1 + pauses, pauses
     assert one.read(1)[0]["stock"] == 100000 - 40
 
 
@@ -149,8 +153,7 @@ def test_topics_are_told_old_and_new(store, cache):
 
 def test_no_such_item_is_known_until_there_is_one(store, cache):
     one = cache(store)
-    one.wait_kept(77)
-    assert one.read(77) == (None, True)
+    wait_until(lambda: one.read(77) == (None, True))
     add_item(store, 77, title="New", price_cents=1)
     assert one.read(77)[0]["title"] == "New"
 
@@ -253,10 +256,10 @@ class Witness(threading.Thread):
     """Reads an item that is only sold, through a cache, again and again: never more of it than
     anybody knew of before the read began."""
 
-    def __init__(self, one, stock, item=1):
+    def __init__(self, one, item, stock):
         super().__init__(daemon=True)
-        self.one, self.stock, self.item = one, stock, item
-        self.reads, self.failure = 0, None
+        self.one, self.item, self.stock = one, item, stock
+        self.hits, self.failure = 0, None
         self.stop = threading.Event()
         self.start()
 
@@ -265,12 +268,22 @@ class Witness(threading.Thread):
             while not self.stop.is_set():
                 least = self.stock.least
                 item, hit = self.one.read(self.item)
-                self.reads += 1
                 assert item["stock"] <= least, (item, hit, least)
                 self.stock.told(item["stock"])
+                self.hits += hit
                 self.stop.wait(0.001)
         except BaseException as failure:  # pylint: disable=broad-except
             self.failure = failure
+
+    def wait_hit(self):
+        """Until it is served from memory once more."""
+        hits = self.hits
+
+        def has_another():
+            if self.failure is not None:
+                raise self.failure
+            return self.hits > hits
+        wait_until(has_another, WELL_S, f"another hit of item {self.item}")
 
     def end(self):
         self.stop.set()
@@ -281,41 +294,52 @@ class Witness(threading.Thread):
 
 @pytest.mark.parametrize("how", ["kill", "term", "pause"])
 def test_a_leader_goes_and_no_cache_is_stale(store, cache, how):
-    """Killed, told to stop while a write waits, or stopped for longer than a lease. Buys go on, and
-    the caches are with the next leader."""
-    caches = [cache(store, 1), cache(store, 2)]
-    for one in caches:
-        one.wait_kept(1)
-    stock = Stock(100000)
-    witnesses = [Witness(one, stock) for one in caches]
+    """Killed, told to stop, or stopped for longer than a lease, while a write waits for a cache
+    that stands still. That one holds both items by a lease that the next leader knows nothing of,
+    and the first to write the second is a buy at the next leader: neither is acknowledged before
+    that lease is over. Buys go on, and the caches are with the next leader."""
+    caches = moving, still = cache(store, 1), cache(store, 2)
+    stocks = {1: Stock(100000), 2: Stock(100000)}
+    witnesses = [Witness(one, item, stocks[item]) for one in caches for item in stocks]
+    moving.wait_kept(1, 2)
+    still.pause_holding(1, 2)
     leader = leader_of(store, "catalog")
-    pid, term = store.pid(leader), caches[0].term
-    if how == "term":
-        caches[0].mute.set()
+    pid, term = store.pid(leader), moving.term
     order = Buy(store, 1, "buy-0")
-    if how == "term":
-        caches[0].wait(lambda: caches[0].told_of("invalidate", "item:1"), "the write waits")
+    moving.wait(lambda: moving.told_of("invalidate", "item:1"), "the write waits")
+    gone = time.clock_gettime(time.CLOCK_BOOTTIME)
     os.kill(pid, {"kill": signal.SIGKILL, "term": signal.SIGTERM, "pause": signal.SIGSTOP}[how])
-    caches[0].mute.clear()
+    lefts, buyer = {1: [], 2: []}, HttpBuyer(http_port(store))
+
+    def bought(item, result):
+        lefts[item].append(result[2])
+        stocks[item].told(result[2])
+        return result[1]
+
     try:
-        lefts = [order.wait()[2]]
-        buyer = HttpBuyer(http_port(store))
-        for i in range(1, 30):
-            lefts.append(buy(buyer, 1, f"buy-{i}")[2])
-            stock.told(lefts[-1])
-        buyer.close()
+        acknowledged = bought(2, buy(buyer, 2, "other-0")), bought(1, order.wait())
+        assert min(acknowledged) > still.expiry
+        still.resume()
+        for i in range(1, 29):
+            bought(1, buy(buyer, 1, f"buy-{i}"))
+        wait_until(lambda: time.clock_gettime(time.CLOCK_BOOTTIME) > gone + WAIT_S)
     finally:
         if how == "pause":
             os.kill(pid, signal.SIGCONT)
     for one in caches:
         one.wait(lambda one=one: one.term > term and one.valid(), "it is with the next leader",
                  WELL_S)
-        one.wait_kept(1)
     for witness in witnesses:
+        witness.wait_hit()
+    bought(1, buy(buyer, 1, "buy-29"))
+    bought(2, buy(buyer, 2, "other-1"))
+    buyer.close()
+    for witness in witnesses:
+        witness.wait_hit()
         witness.end()
-        assert witness.reads > 0
-    assert lefts == list(range(99999, 99969, -1)), "each was sold once"
-    assert caches[0].read(1)[0]["stock"] == caches[1].read(1)[0]["stock"] == 99970
+    assert lefts == {1: list(range(99999, 99969, -1)), 2: [99999, 99998]}, "each was sold once"
+    for one in caches:
+        assert [one.read(item)[0]["stock"] for item in (1, 2)] == [99970, 99998]
 
 
 def test_a_session_that_is_silent_is_closed(store, cache):
