@@ -42,16 +42,19 @@ static const struct {
                           "Reads under way whose answers may be kept.", false},
     [CACHE_STAT_LEASE] = {"lease_left_ms", "pygmy_cache_lease_seconds",
                           "What is left of the lease; 0: nothing is served from memory.", false},
-    [CACHE_STAT_HITS] = {"hits", "pygmy_cache_hits_total", "Reads answered from memory.", true},
+    [CACHE_STAT_HITS] = {"hits", "pygmy_cache_hits_total",
+                         "Items and lists that memory could serve.", true},
     [CACHE_STAT_MISSES] = {"misses", "pygmy_cache_misses_total",
-                           "Reads that memory could not answer.", true},
+                           "Items and lists asked for, since it could not.", true},
     [CACHE_STAT_JOINS] = {"joins", "pygmy_cache_joins_total",
                           "Misses that had the answer of one under way.", true},
-    [CACHE_STAT_PASSES] = {"passes", "pygmy_cache_passes_total",
-                           "Misses whose answer was not to be kept.", true},
+    [CACHE_STAT_PASSES] =
+        {"passes", "pygmy_cache_passes_total",
+         "Misses without a lease, of a key that is being changed, or one too many.", true},
     [CACHE_STAT_STORED] = {"stored", "pygmy_cache_fills_stored_total", "Answers kept.", true},
     [CACHE_STAT_DISCARDED] = {"discarded", "pygmy_cache_fills_discarded_total",
-                              "Answers that could not be kept any more.", true},
+                              "Answers that could not be kept: too old by then, or too large.",
+                              true},
     [CACHE_STAT_EVICTED] = {"evicted", "pygmy_cache_evictions_total",
                             "Entries that went for others.", true},
     [CACHE_STAT_INVALIDATED] = {"invalidated", "pygmy_cache_invalidations_total",
@@ -60,7 +63,7 @@ static const struct {
                             "How often everything went: a new leader, a gap in the feed, silence.",
                             true},
     [CACHE_STAT_RENEWALS] = {"renewals", "pygmy_cache_renewals_total",
-                             "Leases granted and renewed.", true},
+                             "Renewals of the lease; the first one after a flush is none.", true},
 };
 
 struct cache_stats {

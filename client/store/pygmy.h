@@ -50,8 +50,10 @@ struct pygmy_options {
     const char *secret; /* the cluster's; NULL: from the configuration when its file may be read */
     int64_t timeout_ms; /* of a call; 0: 10000, and never more than 300000 */
     /* A cache that is never stale (below). */
-    size_t cache_entries;     /* 0: none */
-    size_t cache_bytes;       /* of what is kept and its keys; 0: 16 MB */
+    size_t cache_entries;     /* 0: none; below that of the longest page and its list, 501, such
+                                    a page never comes from memory */
+    size_t cache_bytes;       /* of what is kept and its keys; 0: 16 MB. A list takes 8 for each
+                                    id, 80 KB at most; with less it is fetched for each page */
     const char *const *feeds; /* where brokers give out their feeds; NULL: those of the
                                     configuration. Without any nothing is kept */
     size_t feed_count;
@@ -62,7 +64,9 @@ struct pygmy_reply {
     json_t *body; /* the answer, or {"error": {...}}; never NULL */
     int attempts; /* how often it was sent */
     bool done;
-    bool cached; /* answered from memory, under a lease; then there is no "log_time" */
+    /* All of it came from memory, under a lease. Then there is no "log_time"; nor is there in a
+     * page that a handle with a cache has made of what it asked for. */
+    bool cached;
 };
 
 /* @reply  valid during the call; take a reference to its body to keep it */
@@ -158,7 +162,8 @@ void pygmy_node_status(struct pygmy *self, const char *name, pygmy_done_fn *done
  * write happen before each such cache has let go of what it changes: so an answer from memory is as
  * fresh as one of the store (docs/consistency.md). Calls go through it by themselves: a lookup by
  * id, and a search by topic alone, on "catalog". An item counts by itself then: such a search is
- * not one moment of the store.
+ * not one moment of the store. It asks for what is not in memory item by item, for 32 at most: with
+ * more missing it is one search of the store, and those 32 are in memory the next time.
  *
  * Whoever holds leases makes the store's writers wait for it, and for up to a second, once, when it
  * dies or stands still; one that ends by pygmy_close() says so, and delays nobody. It is for
@@ -194,16 +199,16 @@ struct pygmy_cache_counts {
     uint64_t session;      /* 0: none */
     uint64_t term;         /* of the leader */
     /* So far. */
-    uint64_t hits;
-    uint64_t misses; /* of those: */
+    uint64_t hits;   /* items and lists that could be served; a page looks for many */
+    uint64_t misses; /* that were asked for, since they could not be; of those: */
     uint64_t joins;  /* had the answer of one that was under way */
-    uint64_t passes; /* were read as if there were no cache, and not kept */
+    uint64_t passes; /* found no lease, a key that is being changed, or too many fills */
     uint64_t stored;
-    uint64_t discarded; /* answers that could not be kept any more */
+    uint64_t discarded; /* answers that could not be kept: too old by then, or too large */
     uint64_t evicted;   /* went for others */
     uint64_t invalidated;
-    uint64_t flushes; /* all went: another leader, a gap in the feed, silence */
-    uint64_t renewals;
+    uint64_t flushes;  /* all went: another leader, a gap in the feed, silence */
+    uint64_t renewals; /* of the lease; the first one after a flush is none */
 };
 void pygmy_cache_count(const struct pygmy *self, struct pygmy_cache_counts *counts);
 
