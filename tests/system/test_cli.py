@@ -487,13 +487,20 @@ def test_bench_reads_from_memory(shared_cluster):
     cache lets go: what is counted stays right."""
     if not add_bench_items(shared_cluster):
         pytest.fail("the items of the benchmark could not be added")
-    result = shared_cluster.pygmy("bench", "lookup", "--cached", "--ids", "31000-31009",
-                                  "--seconds", "1", "--warm-up", "500ms", "--json")
+    lookup = ["bench", "lookup", "--cached", "--ids", "31000-31009", "--seconds", "1", "--warm-up",
+              "500ms", "--json"]
+
+    def nearly_all_are():
+        # At a steady rate they are a share of the time. On a busy machine a lease may come late.
+        result = shared_cluster.pygmy(*lookup, "--rate", 500)
+        assert result.code == DONE and result.json["errors"] == {}, result
+        return result.json["from_memory"] > 0.9 * result.json["operations"]["lookup"]["count"]
+    wait_until(nearly_all_are, 30, "nearly all lookups are answered from memory")
+    result = shared_cluster.pygmy(*lookup)
     assert result.code == DONE, result
     told = result.json
     assert told["errors"] == {} and told["refused"] == {}
-    count = told["operations"]["lookup"]["count"]
-    assert told["from_memory"] > 0.9 * count, told
+    assert told["from_memory"] > 0.9 * told["operations"]["lookup"]["count"], told
     assert told["cpu_seconds"] > 0, told
     result = shared_cluster.pygmy("bench", "mix", "--cached", "--writes", 10, "--ids",
                                   "31000-31009", "--count", 300, "--json")
