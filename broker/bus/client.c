@@ -52,6 +52,7 @@ struct bus_client {
     size_t request_count; /* waiting and sent */
     size_t request_count_max;
     size_t request_bytes; /* their bodies */
+    bool alone;           /* there is one broker, and no other to go to */
     int64_t leave_ms;     /* the broker drains: when to ask another at the latest; 0: it does not */
     struct alarm *leave_alarm;
     bool calling; /* inside a done() of the owner's */
@@ -153,6 +154,25 @@ static void client_sent(void *arg, size_t count)
     client_check(self);
 }
 
+static bool client_waits_once(struct bus_client *self)
+{
+    struct client_request *request = zlistx_first(self->waiting);
+    while (request != NULL && !request->once)
+        request = zlistx_next(self->waiting);
+    return request != NULL;
+}
+
+/* What is sent once must not wait for the answers that a draining broker owes us, for one of them
+ * may be waiting for it: a buy for a lease's acknowledgement. Leave at the end of this turn. Those
+ * answers are asked for again, as when a broker is lost; so where there is no other one, stay. */
+static void client_hurry(struct bus_client *self)
+{
+    if (self->leave_ms == 0 || self->alone)
+        return;
+    self->leave_ms = clock_ms();
+    alarm_set(self->leave_alarm, self->leave_ms);
+}
+
 /* The broker drains: what it has it will answer, all else is for another one. */
 static void client_leave(struct bus_client *self, int64_t now_ms)
 {
@@ -160,6 +180,8 @@ static void client_leave(struct bus_client *self, int64_t now_ms)
         return;
     self->leave_ms = now_ms + CLIENT_LEAVE_MS;
     alarm_set(self->leave_alarm, self->leave_ms);
+    if (client_waits_once(self))
+        client_hurry(self);
 }
 
 static void client_record(void *arg, const struct pack_record *record, int64_t now_ms)
@@ -261,12 +283,15 @@ static void client_expire(void *arg)
     client_arm(self);
 }
 
+/* Leave, after hearing what has arrived. */
 static void client_leave_expire(void *arg)
 {
     struct bus_client *self = arg;
 
-    if (self->leave_ms != 0 && clock_ms() >= self->leave_ms)
-        bus_link_reset(self->link);
+    if (self->leave_ms == 0 || clock_ms() < self->leave_ms)
+        return;
+    bus_link_receive(self->link);
+    bus_link_reset(self->link);
 }
 
 /* ---- The public face -------------------------------------------------- */
@@ -286,6 +311,7 @@ struct bus_client *bus_client_new(zloop_t *loop, const struct bus_client_options
     self->waiting = zlistx_new();
     self->sent = zlistx_new();
     self->attempts = number_table_new();
+    self->alone = options->endpoint_count == 1;
     heap_init(&self->deadlines);
     self->alarm = alarm_new(loop, client_expire, self);
     self->alarm_ms = INT64_MAX;
@@ -367,6 +393,8 @@ static int client_request(struct bus_client *self, const char *service, const vo
     self->request_bytes += size;
     client_check(self);
     client_arm(self);
+    if (once)
+        client_hurry(self);
 
     /* A single request goes at once. When others are under way, more may come in this turn of the
      * loop (64 requests of HTTP, say): they leave together at its end. */

@@ -59,7 +59,10 @@ int bus_client_request(struct bus_client *self, const char *service, const void 
 
 /* The same of a request that must not be doubled by us: it is never sent again, nor may the broker
  * give it to another worker. When the broker is lost before an answer, @done gets ERR_TIMEOUT at
- * once. */
+ * once.
+ *
+ * Nor does it wait for earlier answers, which may depend on it: a broker that drains is left at
+ * once, when there is another, and all else that it has not answered is sent again. */
 int bus_client_request_once(struct bus_client *self, const char *service, const void *body,
                             size_t size, int64_t budget_ms, bus_reply_fn *done, void *arg);
 

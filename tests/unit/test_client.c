@@ -547,6 +547,119 @@ static void test_a_draining_broker_is_not_waited_for_for_ever(void **state)
     assert_true(record->number <= BUDGET_MS - CLIENT_LEAVE_MS);
 }
 
+/* What the client has with a broker that begins to drain, and asks once when that is answered. */
+struct circle {
+    struct fixture *fixture;
+    struct scripted_broker *late; /* answers "buy" right after "once" was asked; or NULL */
+    struct outcome zero, buy, once;
+};
+
+/* Inside the batch that brings the drain, before it or after it. */
+static void circle_take(void *arg, int code, const uint8_t *body, size_t size)
+{
+    struct circle *self = arg;
+
+    outcome_take(&self->zero, code, body, size);
+    self->once.inside = &self->fixture->inside;
+    assert_int_equal(bus_client_request_once(self->fixture->client, "catalog", "once", 4, BUDGET_MS,
+                                             outcome_take, &self->once),
+                     0);
+    if (self->late != NULL) {
+        scripted_broker_reply(self->late, scripted_broker_nth(self->late, PACK_REQUEST, 1), OK,
+                              "sold");
+        scripted_hold_up(HEARTBEAT_GONE_MS);
+    }
+}
+
+/* Have @broker begin to drain with "buy" in hand, and the client then ask once, or just before. */
+static void have_circle(struct circle *self, struct scripted_broker *broker, bool once_first)
+{
+    struct fixture *fixture = self->fixture;
+
+    self->zero.inside = &fixture->inside;
+    assert_int_equal(
+        bus_client_request(fixture->client, "catalog", "zero", 4, BUDGET_MS, circle_take, self), 0);
+    scripted_broker_await(broker, PACK_REQUEST, 1);
+    struct scripted_record *zero = scripted_broker_nth(broker, PACK_REQUEST, 0);
+    assert_int_equal(request(fixture, &self->buy, "buy", BUDGET_MS), 0);
+    scripted_broker_await(broker, PACK_REQUEST, 2);
+    struct pack_record drain[] = {
+        {.command = PACK_GOING_AWAY},
+        {.command = PACK_REPLY, .correlation = zero->correlation},
+        {.command = PACK_GOING_AWAY},
+    };
+    scripted_broker_send(broker, zero->peer, &drain[once_first ? 1 : 0], 2);
+}
+
+/* An answer that a draining broker owes may wait for what is asked once: neither waits for the
+ * other, and both are with the next broker long before CLIENT_LEAVE_MS. */
+static void test_what_is_sent_once_does_not_wait_for_a_draining_broker(void **state)
+{
+    struct fixture *fixture = *state;
+
+    for (int once_first = 0; once_first < 2; once_first++) {
+        struct scripted_broker *first = scripted_broker_new(fixture->loop, 'C');
+        struct scripted_broker *second = scripted_broker_new(fixture->loop, 'C');
+        const char *endpoints[] = {first->endpoint, second->endpoint};
+        struct circle calls = {.fixture = fixture};
+
+        bus_client_destroy(&fixture->client);
+        fixture->client = a_client(fixture, endpoints, 2, 0);
+        have_circle(&calls, first, once_first == 1);
+        int64_t taken_ms = scripted_broker_await(second, PACK_REQUEST, 2);
+        assert_true(taken_ms < CLIENT_LEAVE_MS / 2);
+        struct scripted_record *buy = scripted_broker_nth(second, PACK_REQUEST, 0);
+        struct scripted_record *once = scripted_broker_nth(second, PACK_REQUEST, 1);
+        assert_string_equal(buy->body, "buy");
+        assert_int_equal(buy->attempt, 2);
+        assert_string_equal(once->body, "once");
+        assert_int_equal(once->attempt, 1);
+        scripted_broker_reply(second, once, OK, "heard");
+        scripted_broker_reply(second, buy, OK, "sold");
+        scripted_run_until(fixture->loop, outcome_known, &calls.buy);
+        assert_string_equal(calls.buy.body, "sold");
+        assert_string_equal(calls.once.body, "heard");
+        assert_int_equal(scripted_broker_count(first, PACK_REQUEST), 2);
+        bus_client_destroy(&fixture->client);
+        scripted_broker_destroy(&first);
+        scripted_broker_destroy(&second);
+    }
+}
+
+/* Answers that have arrived by then count: nothing of that is asked again. */
+static void test_a_draining_broker_is_heard_out_before_it_is_left(void **state)
+{
+    struct fixture *fixture = *state;
+    struct scripted_broker *first = fixture->broker;
+    struct scripted_broker *second = scripted_broker_new(fixture->loop, 'C');
+    const char *endpoints[] = {first->endpoint, second->endpoint};
+    struct circle calls = {.fixture = fixture, .late = first};
+
+    bus_client_destroy(&fixture->client);
+    fixture->client = a_client(fixture, endpoints, 2, 0);
+    have_circle(&calls, first, false);
+    scripted_run_until(fixture->loop, outcome_known, &calls.buy);
+    assert_string_equal(calls.buy.body, "sold");
+    scripted_broker_await(second, PACK_REQUEST, 1);
+    assert_string_equal(scripted_broker_nth(second, PACK_REQUEST, 0)->body, "once");
+    bus_client_destroy(&fixture->client);
+    scripted_broker_destroy(&second);
+}
+
+/* Where there is no other broker, its answers are the best that can be had. */
+static void test_the_only_broker_is_not_left_for_what_is_sent_once(void **state)
+{
+    struct fixture *fixture = *state;
+    struct circle calls = {.fixture = fixture};
+
+    have_circle(&calls, fixture->broker, false);
+    scripted_broker_await(fixture->broker, PACK_REQUEST, 4);
+    struct scripted_record *buy = scripted_broker_nth(fixture->broker, PACK_REQUEST, 2);
+    assert_string_equal(buy->body, "buy");
+    assert_int_equal(buy->attempt, 2);
+    assert_true(buy->number <= BUDGET_MS - CLIENT_LEAVE_MS);
+}
+
 /* With several brokers, dead ones cost no pause. */
 static void test_the_next_broker_is_tried_at_once(void **state)
 {
@@ -698,6 +811,9 @@ int main(void)
         TEST(test_a_disconnect_is_followed_by_a_new_connection),
         TEST(test_a_draining_broker_is_left_for_the_next),
         TEST(test_a_draining_broker_is_not_waited_for_for_ever),
+        TEST(test_what_is_sent_once_does_not_wait_for_a_draining_broker),
+        TEST(test_a_draining_broker_is_heard_out_before_it_is_left),
+        TEST(test_the_only_broker_is_not_left_for_what_is_sent_once),
         TEST(test_the_next_broker_is_tried_at_once),
         TEST(test_a_full_socket_loses_nothing),
         TEST(test_nonsense_is_no_sign_of_life),
