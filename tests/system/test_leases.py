@@ -292,36 +292,74 @@ class Witness(threading.Thread):
             raise self.failure
 
 
+class Buys(threading.Thread):
+    """One after the other of an item, so that nobody has to be asked before: when a leader goes,
+    one is being written."""
+
+    def __init__(self, store, item, stock):
+        super().__init__(daemon=True)
+        self.port, self.item, self.stock = http_port(store), item, stock
+        self.lefts, self.failure = [], None
+        self.stop = threading.Event()
+        self.start()
+
+    def run(self):
+        try:
+            with contextlib.closing(HttpBuyer(self.port)) as buyer:
+                while not self.stop.is_set():
+                    left = buy(buyer, self.item, f"item-{self.item}-{len(self.lefts)}")[2]
+                    self.stock.told(left)
+                    self.lefts.append(left)
+        except BaseException as failure:  # pylint: disable=broad-except
+            self.failure = failure
+
+    def wait_more(self, more):
+        enough = len(self.lefts) + more
+
+        def are_done():
+            if self.failure is not None:
+                raise self.failure
+            return len(self.lefts) >= enough
+        wait_until(are_done, WELL_S, f"{more} more buys of item {self.item}")
+
+    def end(self):
+        self.stop.set()
+        self.join()
+        if self.failure is not None:
+            raise self.failure
+
+
 @pytest.mark.parametrize("how", ["kill", "term", "pause"])
 def test_a_leader_goes_and_no_cache_is_stale(store, cache, how):
     """Killed, told to stop, or stopped for longer than a lease, while a write waits for a cache
-    that stands still. That one holds both items by a lease that the next leader knows nothing of,
+    that stands still. That one holds two items by a lease that the next leader knows nothing of,
     and the first to write the second is a buy at the next leader: neither is acknowledged before
-    that lease is over. Buys go on, and the caches are with the next leader."""
+    that lease is over. A third is bought all the time. The caches are with the next leader then."""
     caches = moving, still = cache(store, 1), cache(store, 2)
-    stocks = {1: Stock(100000), 2: Stock(100000)}
+    stocks = {item: Stock(100000) for item in (1, 2, 3)}
     witnesses = [Witness(one, item, stocks[item]) for one in caches for item in stocks]
+    buys = Buys(store, 3, stocks[3])
+    buys.wait_more(5)
     moving.wait_kept(1, 2)
     still.pause_holding(1, 2)
     leader = leader_of(store, "catalog")
     pid, term = store.pid(leader), moving.term
-    order = Buy(store, 1, "buy-0")
+    order = Buy(store, 1, "buy-1")
     moving.wait(lambda: moving.told_of("invalidate", "item:1"), "the write waits")
     gone = time.clock_gettime(time.CLOCK_BOOTTIME)
     os.kill(pid, {"kill": signal.SIGKILL, "term": signal.SIGTERM, "pause": signal.SIGSTOP}[how])
-    lefts, buyer = {1: [], 2: []}, HttpBuyer(http_port(store))
+    buyer = HttpBuyer(http_port(store))
 
-    def bought(item, result):
-        lefts[item].append(result[2])
+    def told(item, result, left):
         stocks[item].told(result[2])
+        assert result[2] == left, "each was sold once"
         return result[1]
 
     try:
-        acknowledged = bought(2, buy(buyer, 2, "other-0")), bought(1, order.wait())
-        assert min(acknowledged) > still.expiry
+        second = told(2, buy(buyer, 2, "buy-2"), 99999)
+        assert min(second, told(1, order.wait(), 99999)) > still.expiry
         still.resume()
-        for i in range(1, 29):
-            bought(1, buy(buyer, 1, f"buy-{i}"))
+        buys.wait_more(20)
         wait_until(lambda: time.clock_gettime(time.CLOCK_BOOTTIME) > gone + WAIT_S)
     finally:
         if how == "pause":
@@ -329,17 +367,20 @@ def test_a_leader_goes_and_no_cache_is_stale(store, cache, how):
     for one in caches:
         one.wait(lambda one=one: one.term > term and one.valid(), "it is with the next leader",
                  WELL_S)
+    buys.wait_more(5)
+    buys.end()
     for witness in witnesses:
         witness.wait_hit()
-    bought(1, buy(buyer, 1, "buy-29"))
-    bought(2, buy(buyer, 2, "other-1"))
+    for item in (1, 2):
+        told(item, buy(buyer, item, f"last-{item}"), 99998)
     buyer.close()
     for witness in witnesses:
         witness.wait_hit()
         witness.end()
-    assert lefts == {1: list(range(99999, 99969, -1)), 2: [99999, 99998]}, "each was sold once"
+    sold = len(buys.lefts)
+    assert buys.lefts == list(range(99999, 99999 - sold, -1)), "each was sold once"
     for one in caches:
-        assert [one.read(item)[0]["stock"] for item in (1, 2)] == [99970, 99998]
+        assert [one.read(item)[0]["stock"] for item in stocks] == [99998, 99998, 100000 - sold]
 
 
 def test_a_session_that_is_silent_is_closed(store, cache):
