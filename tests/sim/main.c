@@ -100,8 +100,14 @@ static void print_counts(const struct sim_counts *c, double seconds)
         {"pending already", c->spared},
         {"sessions lapsed", c->lapses},
         {"writes refused", c->refused_writes},
-        {"pauses past a lease", c->long_pauses},
-        {"partitions past one", c->long_partitions},
+        {"lost of the feed", c->feed_lost},
+        {"doubled of the feed", c->feed_doubled},
+        {"late of the feed", c->feed_late},
+        {"long pauses of caches", c->long_pauses},
+        {"long pauses of leaders", c->long_leader_pauses},
+        {"long partitions", c->long_partitions},
+        {"of them in two parts", c->two_sided},
+        {"handed over unheard", c->hand_overs},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)

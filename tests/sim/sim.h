@@ -125,11 +125,16 @@ struct sim_counts {
     uint64_t spared;
     uint64_t lapses;
     uint64_t refused_writes;
-    uint64_t long_pauses;             /* of a cache or a leader, for longer than a lease */
-    uint64_t long_partitions;         /* of caches, mostly with a part of the group, for as long */
-    uint64_t sessions;                /* opened */
-    uint64_t leaves;                  /* of them, ended in order */
-    uint64_t longest_write_ms;        /* added up over the runs */
+    uint64_t feed_lost; /* its messages, of those that no partition kept back */
+    uint64_t feed_doubled;
+    uint64_t feed_late;
+    uint64_t long_pauses;        /* of caches that went on after longer than a lease */
+    uint64_t long_leader_pauses; /* of replicas that went on after as long, and as leaders */
+    uint64_t long_partitions;    /* that kept a replica and a cache apart for as long */
+    uint64_t two_sided;          /* of them, the world in two, with caches in both parts */
+    uint64_t hand_overs;         /* of the transfers, those that the old leader does not hear of */
+    uint64_t sessions;           /* opened */
+    uint64_t leaves;             /* of them, ended in order */
     uint64_t guarded[MUTATION_COUNT]; /* times that a guard made a difference */
     uint64_t heal_us;
     uint64_t heal_us_max;
@@ -152,7 +157,7 @@ struct sim_use {
     /* A node has applied it. @result, of the machine, is taken over. */
     void (*applied)(struct sim *sim, struct sim_node *node, const struct log_entry *entry,
                     void *result);
-    /* What a node has applied at once is in its tables. Of this and the next four NULL: nobody asks. */
+    /* What a node has applied at once is in its tables. Of this and the next five NULL: nobody asks. */
     void (*settled)(struct sim *sim, struct sim_node *node);
     /* A read of the node may be made now. */
     void (*served)(struct sim *sim, struct sim_node *node, const struct sim_read *read);
@@ -161,6 +166,8 @@ struct sim_use {
     /* A process begins and ends: what it alone knows comes and goes. */
     void (*born)(struct sim *sim, struct sim_node *node);
     void (*died)(struct sim *sim, struct sim_node *node);
+    /* It goes on, after it stood still for so long. */
+    void (*resumed)(struct sim *sim, struct sim_node *node, int64_t paused_us);
 };
 
 /* Clients that submit commands and read (sim_clients.h): to the toy. */

@@ -70,6 +70,7 @@ static const struct sim_use use_lease = {
     .lead = sim_lease_node_lead,
     .born = sim_lease_node_born,
     .died = sim_lease_node_died,
+    .resumed = sim_lease_node_resumed,
 };
 
 /* ---- Life --------------------------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 
 #include "broker/bus/alloc.h"
 #include "broker/bus/err.h"
+#include "broker/bus/limits.h"
 #include "tests/sim/sim_lease_cache_internal.h"
 #include "tests/sim/sim_lease_node_internal.h"
 #include "tests/sim/sim_lease_world.h"
@@ -54,12 +55,22 @@ static void tick_drop(void **load_p)
     *load_p = NULL;
 }
 
+static void resume(struct sim_lease_cache *self)
+{
+    if (self->paused_us == 0)
+        return;
+    self->sim->counts.long_pauses += self->paused_until_us - self->paused_us > LEASE_WAIT_MS * 1000;
+    self->paused_us = 0;
+}
+
 bool sim_lease_cache_deferred(struct sim_lease_cache *self, struct sim_event *event)
 {
     struct sim_event later = *event;
 
-    if (self->paused_until_us <= self->sim->world->now_us)
+    if (!sim_lease_cache_paused(self)) {
+        resume(self);
         return false;
+    }
     later.at_us = self->paused_until_us;
     sim_at(self->sim, &later);
     return true;
@@ -397,6 +408,7 @@ void sim_lease_cache_pause(struct sim_lease_cache *self, int64_t until_us)
     if (sim_lease_cache_paused(self))
         return;
     sim_trace(self->sim, -1, "cache %d: pause", self->number);
+    self->paused_us = self->sim->world->now_us;
     self->paused_until_us = until_us;
     self->sim->counts.pauses++;
 }
@@ -410,7 +422,7 @@ void sim_lease_cache_crash(struct sim_lease_cache *self)
 {
     sim_trace(self->sim, -1, "cache %d: crash", self->number);
     self->sim->counts.crashes++;
-    self->paused_until_us = 0;
+    self->paused_us = self->paused_until_us = 0;
     end(self);
     begin(self);
 }

@@ -35,6 +35,7 @@ struct sim_lease_cache {
     struct sim *sim;
     int number;
     uint64_t life;
+    int64_t paused_us; /* since when; 0: it is not, or went on */
     int64_t paused_until_us;
     int64_t clock_ms;
     int64_t drift_ppm;

@@ -99,13 +99,13 @@ static void echo(struct sim_lease *self, enum leased_news type)
 static void cut(struct sim_lease *self, enum lease_way way, bool cut)
 {
     for (int i = 0; i < (int)self->sim->node_count; i++)
-        sim_lease_cut(self->post, i, 0, way, cut);
+        sim_lease_cut(self->sim, i, 0, way, cut);
 }
 
 static void cut_all(struct sim_lease *self)
 {
     for (int i = 0; i < (int)self->sim->node_count; i++)
-        sim_lease_cut_all(self->post, i, 0);
+        sim_lease_cut_all(self->sim, i, 0);
 }
 
 /* ---- What they have in common ------------------------------------------------------------------- */

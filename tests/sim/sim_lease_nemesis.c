@@ -44,19 +44,11 @@ static int64_t some_us(struct sim *sim)
 
 /* ---- Processes ---------------------------------------------------------------------------------- */
 
-static int64_t some_pause_us(struct sim *sim)
-{
-    const int64_t us = some_us(sim);
-
-    sim->counts.long_pauses += us > LEASE_WAIT_MS * 1000;
-    return us;
-}
-
 static void pause_cache(struct sim_lease *self)
 {
     struct sim_lease_cache *cache = some_cache(self);
 
-    sim_lease_cache_pause(cache, self->sim->world->now_us + some_pause_us(self->sim));
+    sim_lease_cache_pause(cache, self->sim->world->now_us + some_us(self->sim));
 }
 
 static void pause_leader(struct sim_lease *self)
@@ -64,7 +56,7 @@ static void pause_leader(struct sim_lease *self)
     const int slot = some_leader(self->sim);
 
     if (slot >= 0)
-        sim_node_pause(self->sim, slot, self->sim->world->now_us + some_pause_us(self->sim));
+        sim_node_pause(self->sim, slot, self->sim->world->now_us + some_us(self->sim));
 }
 
 static void crash_cache(struct sim_lease *self)
@@ -84,20 +76,65 @@ static void lose(struct sim_lease *self)
 
 /* ---- Connections -------------------------------------------------------------------------------- */
 
+static unsigned side(uint64_t members, size_t i)
+{
+    return (unsigned)(members >> i & 1);
+}
+
+/* Whether the world is in the two parts still, in which it fell, and has been all the time. */
+static bool is_parted(const struct sim_lease *self)
+{
+    const struct lease_parts *parts = &self->parts;
+    bool parted = parts->since_us != 0 && self->sim->node_count == parts->node_count;
+
+    for (size_t i = 0; parted && i < parts->node_count; i++) {
+        for (size_t j = 0; j < parts->node_count; j++)
+            parted = parted && (side(parts->nodes, i) == side(parts->nodes, j) ||
+                                sim_net_blocked_since(self->sim, (int)i, (int)j, parts->since_us));
+        for (size_t j = 0; j < self->cache_count; j++)
+            parted = parted && (side(parts->nodes, i) == side(parts->caches, j) ||
+                                sim_lease_apart_since(self->sim, (int)i, (int)j, parts->since_us));
+    }
+    return parted;
+}
+
+static bool has_caches_in_both(const struct sim_lease *self)
+{
+    const uint64_t all = (UINT64_C(1) << self->cache_count) - 1;
+
+    return (self->parts.caches & all) != 0 && (~self->parts.caches & all) != 0;
+}
+
+static bool is_long(int64_t us)
+{
+    return us > LEASE_WAIT_MS * 1000;
+}
+
+/* All partitions between caches and replicas end, and are counted by what they have been. */
+static void uncut_all(struct sim_lease *self)
+{
+    struct sim *sim = self->sim;
+
+    sim->counts.long_partitions += is_long(sim_lease_longest_cut_us(sim));
+    sim->counts.two_sided += is_long(sim->world->now_us - self->parts.since_us) &&
+                             is_parted(self) && has_caches_in_both(self);
+    self->parts.since_us = 0;
+    sim_lease_uncut_all(self->post);
+}
+
 static void uncut(struct sim *sim, struct sim_event *event)
 {
     struct sim_lease *self = sim_lease_of(sim);
 
     if (event->argument != self->cut)
         return;
-    sim_lease_uncut_all(self->post);
+    uncut_all(self);
     sim_net_unblock_all(sim);
 }
 
 static void uncut_in(struct sim_lease *self, int64_t us)
 {
     self->sim->counts.partitions++;
-    self->sim->counts.long_partitions += us > LEASE_WAIT_MS * 1000;
     later(self->sim, us, uncut, ++self->cut);
 }
 
@@ -114,9 +151,9 @@ static void isolate_cache(struct sim_lease *self)
 
     for (int i = 0; i < (int)sim->node_count; i++) {
         if (way < LEASE_WAY_COUNT)
-            sim_lease_cut(self->post, i, cache, (enum lease_way)way, true);
+            sim_lease_cut(sim, i, cache, (enum lease_way)way, true);
         else
-            sim_lease_cut_all(self->post, i, cache);
+            sim_lease_cut_all(sim, i, cache);
     }
     uncut_later(self);
 }
@@ -151,11 +188,11 @@ static void starve(struct sim_lease *self)
     const int cache = (int)sim_below(sim, self->cache_count);
     const bool heard = sim_below(sim, 4) == 0;
 
-    sim_lease_uncut_all(self->post);
+    uncut_all(self);
     echo(self);
     for (int i = 0; i < (int)sim->node_count; i++) {
-        sim_lease_cut_all(self->post, i, cache);
-        sim_lease_cut(self->post, i, cache, LEASE_WAY_ASKS, !heard);
+        sim_lease_cut_all(sim, i, cache);
+        sim_lease_cut(sim, i, cache, LEASE_WAY_ASKS, !heard);
     }
     later(sim, sim_between(sim, 10000, 500000), write_each, 0);
     uncut_in(self, sim_between(sim, 1200000, 2000000));
@@ -165,10 +202,12 @@ static void cut_some(struct sim_lease *self)
 {
     struct sim *sim = self->sim;
 
-    for (int64_t count = sim_between(sim, 1, 6); count > 0; count--)
-        sim_lease_cut(self->post, (int)sim_below(sim, sim->node_count),
-                      (int)sim_below(sim, self->cache_count),
-                      (enum lease_way)sim_below(sim, LEASE_WAY_COUNT), true);
+    for (int64_t count = sim_between(sim, 1, 6); count > 0; count--) {
+        const enum lease_way way = (enum lease_way)sim_below(sim, LEASE_WAY_COUNT);
+        const int cache = (int)sim_below(sim, self->cache_count);
+
+        sim_lease_cut(sim, (int)sim_below(sim, sim->node_count), cache, way, true);
+    }
     uncut_later(self);
 }
 
@@ -186,14 +225,15 @@ static void part(struct sim_lease *self)
     nodes = UINT64_C(1) << leader;
     if (sim->node_count > 3 && sim_below(sim, 2) == 0)
         nodes |= UINT64_C(1) << sim_below(sim, sim->node_count);
-    for (int i = 0; i < (int)sim->node_count; i++) {
-        for (int j = 0; j < (int)sim->node_count; j++)
-            if ((nodes >> i & 1) != (nodes >> j & 1))
-                sim_net_block(sim, i, j, true);
-        for (int j = 0; j < (int)self->cache_count; j++)
-            if ((nodes >> i & 1) != (caches >> j & 1))
-                sim_lease_cut_all(self->post, i, j);
+    for (size_t i = 0; i < sim->node_count; i++) {
+        for (size_t j = 0; j < sim->node_count; j++)
+            if (side(nodes, i) != side(nodes, j))
+                sim_net_block(sim, (int)i, (int)j, true);
+        for (size_t j = 0; j < self->cache_count; j++)
+            if (side(nodes, i) != side(caches, j))
+                sim_lease_cut_all(sim, (int)i, (int)j);
     }
+    self->parts = (struct lease_parts){sim->world->now_us, sim->node_count, nodes, caches};
     uncut_later(self);
 }
 
@@ -209,18 +249,19 @@ static void hand_over(struct sim_lease *self)
         sim_node_transfer(sim, leader, -1) != 0)
         return;
     sim->counts.transfers++;
+    sim->counts.hand_overs++;
     for (int i = 0; i < (int)sim->node_count; i++) {
         sim_net_block(sim, i, leader, true);
         for (int j = 0; j < (int)self->cache_count; j++)
             if (((i == leader) ^ (int)(caches >> j & 1)) != 0)
-                sim_lease_cut_all(self->post, i, j);
+                sim_lease_cut_all(sim, i, j);
     }
     uncut_later(self);
 }
 
 static void uncut_now(struct sim_lease *self)
 {
-    sim_lease_uncut_all(self->post);
+    uncut_all(self);
 }
 
 static void storm(struct sim_lease *self)

@@ -326,6 +326,11 @@ void sim_lease_node_born(struct sim *sim, struct sim_node *node)
     node->process = self;
 }
 
+void sim_lease_node_resumed(struct sim *sim, struct sim_node *node, int64_t paused_us)
+{
+    sim->counts.long_leader_pauses += node->lead_term != 0 && paused_us > LEASE_WAIT_MS * 1000;
+}
+
 void sim_lease_node_died(struct sim *sim, struct sim_node *node)
 {
     struct lease_process *self = process_of(node);
@@ -347,8 +352,6 @@ void sim_lease_node_count(struct sim *sim, const struct sim_node *node)
     sim->counts.approvals += counts.approvals;
     sim->counts.spared += counts.spared;
     sim->counts.lapses += counts.lapses;
-    if (sim->counts.longest_write_ms < (uint64_t)counts.longest_ms)
-        sim->counts.longest_write_ms = (uint64_t)counts.longest_ms;
 }
 
 static void take_lead(struct lease_process *self)

@@ -14,6 +14,7 @@ void sim_lease_node_receive(struct sim *sim, struct sim_node *node, const struct
 /* Parts of struct sim_use. */
 void sim_lease_node_born(struct sim *sim, struct sim_node *node);
 void sim_lease_node_died(struct sim *sim, struct sim_node *node);
+void sim_lease_node_resumed(struct sim *sim, struct sim_node *node, int64_t paused_us);
 void sim_lease_node_lead(struct sim *sim, struct sim_node *node, bool leads);
 void sim_lease_node_applied(struct sim *sim, struct sim_node *node, const struct log_entry *entry,
                             void *result);

@@ -18,7 +18,8 @@
 struct sim_lease_post {
     struct sim_weather weather;
     bool quick;
-    bool cut[SIM_NODES_MAX][LEASE_CACHES_MAX][LEASE_WAY_COUNT];
+    int64_t cut_us[SIM_NODES_MAX][LEASE_CACHES_MAX]
+                  [LEASE_WAY_COUNT]; /* since when; 0: it is not cut */
     int64_t arrived_us[SIM_NODES_MAX]
                       [LEASE_CACHES_MAX]; /* the last of the feed, if it is not late */
 };
@@ -49,7 +50,7 @@ static enum lease_way way_of(const struct lease_mail *mail)
 
 static bool is_cut(const struct sim_lease_post *self, int node, int cache, enum lease_way way)
 {
-    return cache >= 0 && self->cut[node][cache][way];
+    return cache >= 0 && self->cut_us[node][cache][way] != 0;
 }
 
 /* ---- On the way --------------------------------------------------------------------------------- */
@@ -97,8 +98,10 @@ static int64_t arrival_us(struct sim *sim, struct sim_lease_post *self,
     int64_t at_us =
         sim->world->now_us + sim_between(sim, LEAST_US, self->quick ? LEAST_US : GREATEST_US);
 
-    if (sim_chance(sim, self->weather.late))
+    if (sim_chance(sim, self->weather.late)) {
+        sim->counts.feed_late += mail->kind == LEASE_MAIL_NEWS;
         return at_us + sim_between(sim, 0, self->weather.late_us_max);
+    }
     if (mail->kind != LEASE_MAIL_NEWS)
         return at_us;
     if (at_us < self->arrived_us[mail->node][mail->cache])
@@ -107,20 +110,29 @@ static int64_t arrival_us(struct sim *sim, struct sim_lease_post *self,
     return at_us;
 }
 
+static bool is_lost(struct sim *sim, const struct sim_lease_post *self,
+                    const struct lease_mail *mail)
+{
+    if (!sim_chance(sim, self->weather.lost))
+        return false;
+    sim->counts.feed_lost += mail->kind == LEASE_MAIL_NEWS;
+    return true;
+}
+
 void sim_lease_send(struct sim *sim, const struct lease_mail *mail)
 {
     struct sim_lease_post *self = sim_lease_of(sim)->post;
 
     assert(mail->node >= 0);
     sim->counts.calls++;
-    if (is_cut(self, mail->node, mail->cache, way_of(mail)) ||
-        sim_chance(sim, self->weather.lost)) {
+    if (is_cut(self, mail->node, mail->cache, way_of(mail)) || is_lost(sim, self, mail)) {
         sim->counts.calls_lost++;
         return;
     }
     post(sim, mail, arrival_us(sim, self, mail));
     if (sim_chance(sim, self->weather.doubled)) {
         sim->counts.calls_doubled++;
+        sim->counts.feed_doubled += mail->kind == LEASE_MAIL_NEWS;
         post(sim, mail,
              sim->world->now_us + LEAST_US + sim_between(sim, 0, self->weather.late_us_max));
     }
@@ -171,20 +183,51 @@ void sim_lease_weather(struct sim_lease_post *self, const struct sim_weather *we
     self->weather = *weather;
 }
 
-void sim_lease_cut(struct sim_lease_post *self, int node, int cache, enum lease_way way, bool cut)
+void sim_lease_cut(struct sim *sim, int node, int cache, enum lease_way way, bool cut)
 {
-    self->cut[node][cache][way] = cut;
+    int64_t *cut_us = &sim_lease_of(sim)->post->cut_us[node][cache][way];
+
+    assert(sim->world->now_us > 0);
+    if (!cut)
+        *cut_us = 0;
+    else if (*cut_us == 0)
+        *cut_us = sim->world->now_us;
 }
 
-void sim_lease_cut_all(struct sim_lease_post *self, int node, int cache)
+void sim_lease_cut_all(struct sim *sim, int node, int cache)
 {
     for (int way = 0; way < LEASE_WAY_COUNT; way++)
-        self->cut[node][cache][way] = true;
+        sim_lease_cut(sim, node, cache, (enum lease_way)way, true);
 }
 
 void sim_lease_uncut_all(struct sim_lease_post *self)
 {
-    memset(self->cut, 0, sizeof self->cut);
+    memset(self->cut_us, 0, sizeof self->cut_us);
+}
+
+int64_t sim_lease_longest_cut_us(const struct sim *sim)
+{
+    const struct sim_lease *lease = sim->user;
+    const int64_t *cut_us = &lease->post->cut_us[0][0][0];
+    int64_t longest_us = 0;
+
+    for (size_t i = 0; i < sizeof lease->post->cut_us / sizeof *cut_us; i++)
+        if (cut_us[i] != 0 && sim->world->now_us - cut_us[i] > longest_us)
+            longest_us = sim->world->now_us - cut_us[i];
+    return longest_us;
+}
+
+bool sim_lease_apart_since(const struct sim *sim, int node, int cache, int64_t since_us)
+{
+    const struct sim_lease *lease = sim->user;
+    bool apart = true;
+
+    for (int way = 0; way < LEASE_WAY_COUNT; way++) {
+        const int64_t cut_us = lease->post->cut_us[node][cache][way];
+
+        apart = apart && cut_us != 0 && cut_us <= since_us;
+    }
+    return apart;
 }
 
 void sim_lease_post_quick(struct sim_lease_post *self)

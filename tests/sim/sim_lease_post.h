@@ -59,9 +59,13 @@ void sim_lease_send_any(struct sim *sim, struct lease_mail *mail);
 
 /* Faults. */
 void sim_lease_weather(struct sim_lease_post *self, const struct sim_weather *weather);
-void sim_lease_cut(struct sim_lease_post *self, int node, int cache, enum lease_way way, bool cut);
-void sim_lease_cut_all(struct sim_lease_post *self, int node, int cache);
+void sim_lease_cut(struct sim *sim, int node, int cache, enum lease_way way, bool cut);
+void sim_lease_cut_all(struct sim *sim, int node, int cache);
 void sim_lease_uncut_all(struct sim_lease_post *self);
+/* For how long any way between a replica and a cache has been cut; 0: none is. */
+int64_t sim_lease_longest_cut_us(const struct sim *sim);
+/* Whether nothing has passed between the two since then. */
+bool sim_lease_apart_since(const struct sim *sim, int node, int cache, int64_t since_us);
 /* Directed cases: all of it is as quick as can be, and nobody takes the wrong one for the leader. */
 void sim_lease_post_quick(struct sim_lease_post *self);
 

@@ -202,7 +202,7 @@ void sim_node_start(struct sim *sim, int slot)
     if (sim->traits.drift_ppm != 0)
         self->drift_ppm = sim_draw_drift_ppm(sim);
     self->armed_us = INT64_MAX;
-    self->paused_until_us = 0;
+    self->paused_us = self->paused_until_us = 0;
     self->backlog = 0;
     self->installing = self->saving = false;
     self->wanted = 0;
@@ -237,6 +237,7 @@ void sim_node_pause(struct sim *sim, int slot, int64_t until_us)
     if (!self->up || self->paused_until_us > sim->world->now_us)
         return;
     sim_trace(sim, slot, "pause until %" PRId64 " ms", until_us / 1000);
+    self->paused_us = sim->world->now_us;
     self->paused_until_us = until_us;
     sim->counts.pauses++;
 }

@@ -98,7 +98,8 @@ static void stop_for_a_while(struct sim *sim)
 {
     int64_t us = sim_below(sim, 4) == 0 ? 2000000 : 400000;
 
-    sim_node_pause(sim, some_victim(sim), sim->world->now_us + sim_between(sim, 1000, us));
+    us = sim_between(sim, 1000, us);
+    sim_node_pause(sim, some_victim(sim), sim->world->now_us + us);
 }
 
 /* ---- The network ---------------------------------------------------------------------------------- */
@@ -140,11 +141,19 @@ static void isolate(struct sim *sim)
     mend_later(sim);
 }
 
+/* One after the other: the order in which arguments of a call are drawn is the compiler's. */
+static void block_some(struct sim *sim, bool blocked)
+{
+    const int to = some_slot(sim);
+
+    sim_net_block(sim, some_slot(sim), to, blocked);
+}
+
 /* Some links, each in one direction. */
 static void cut_links(struct sim *sim)
 {
     for (int64_t count = sim_between(sim, 1, 6); count > 0; count--)
-        sim_net_block(sim, some_slot(sim), some_slot(sim), true);
+        block_some(sim, true);
     mend_later(sim);
 }
 
@@ -161,7 +170,7 @@ static void bridge(struct sim *sim)
 static void mend_some(struct sim *sim)
 {
     for (int64_t count = sim_between(sim, 1, 12); count > 0; count--)
-        sim_net_block(sim, some_slot(sim), some_slot(sim), false);
+        block_some(sim, false);
 }
 
 static void mend_all(struct sim *sim)
@@ -190,7 +199,9 @@ static void calm(struct sim *sim)
 
 static void slow_disk(struct sim *sim)
 {
-    sim->nodes[some_victim(sim)]->disk.slow = (unsigned)sim_between(sim, 1, 20);
+    const unsigned slow = (unsigned)sim_between(sim, 1, 20);
+
+    sim->nodes[some_victim(sim)]->disk.slow = slow;
 }
 
 static void quick_disks(struct sim *sim)

@@ -20,7 +20,8 @@ struct held { /* a message of a script's world */
 };
 
 struct sim_net {
-    bool blocked[SIM_NODES_MAX][SIM_NODES_MAX]; /* from, to */
+    bool blocked[SIM_NODES_MAX][SIM_NODES_MAX];       /* from, to */
+    int64_t blocked_us[SIM_NODES_MAX][SIM_NODES_MAX]; /* since when, if it is */
     struct sim_weather weather;
     uint64_t era; /* messages of an earlier one do not arrive */
     struct held *held;
@@ -169,12 +170,14 @@ void sim_net_weather(struct sim *sim, const struct sim_weather *weather)
 
 void sim_net_block(struct sim *sim, int from, int to, bool blocked)
 {
+    if (blocked && !sim->net->blocked[from][to])
+        sim->net->blocked_us[from][to] = sim->world->now_us;
     sim->net->blocked[from][to] = blocked;
 }
 
-bool sim_net_blocked(const struct sim *sim, int from, int to)
+bool sim_net_blocked_since(const struct sim *sim, int from, int to, int64_t since_us)
 {
-    return sim->net->blocked[from][to];
+    return sim->net->blocked[from][to] && sim->net->blocked_us[from][to] <= since_us;
 }
 
 void sim_net_unblock_all(struct sim *sim)

@@ -25,7 +25,8 @@ void sim_net_send(struct sim *sim, int from, struct peer_message *message);
 
 void sim_net_weather(struct sim *sim, const struct sim_weather *weather);
 void sim_net_block(struct sim *sim, int from, int to, bool blocked);
-bool sim_net_blocked(const struct sim *sim, int from, int to);
+/* Whether it is cut, and has been all the time since then. */
+bool sim_net_blocked_since(const struct sim *sim, int from, int to, int64_t since_us);
 void sim_net_unblock_all(struct sim *sim);
 /* What is on the way does not arrive. */
 void sim_net_lose_all(struct sim *sim);

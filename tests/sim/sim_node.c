@@ -396,6 +396,16 @@ static void unload(struct sim_event *event)
         event->drop(&event->load);
 }
 
+static void resume(struct sim *sim, struct sim_node *self)
+{
+    const int64_t paused_us = self->paused_us;
+
+    self->backlog = 0;
+    self->paused_us = 0;
+    if (paused_us != 0 && sim->use->resumed != NULL)
+        sim->use->resumed(sim, self, self->paused_until_us - paused_us);
+}
+
 bool sim_node_deferred(struct sim *sim, struct sim_event *event)
 {
     struct sim_node *self = sim->nodes[event->node];
@@ -406,7 +416,7 @@ bool sim_node_deferred(struct sim *sim, struct sim_event *event)
         return true;
     }
     if (self->paused_until_us <= sim->world->now_us) {
-        self->backlog = 0;
+        resume(sim, self);
         return false;
     }
     later.at_us = self->paused_until_us;

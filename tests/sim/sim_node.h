@@ -30,9 +30,10 @@ struct sim_node {
     int slot;    /* in sim->nodes */
     uint64_t id; /* slot + 1 */
     char address[32];
-    bool up;       /* a process runs */
-    bool gone;     /* for ever: removed, or not among those that come back */
-    uint64_t life; /* number of the process, from 1; changes at its end */
+    bool up;           /* a process runs */
+    bool gone;         /* for ever: removed, or not among those that come back */
+    uint64_t life;     /* number of the process, from 1; changes at its end */
+    int64_t paused_us; /* since when; 0: it is not, or went on */
     int64_t paused_until_us;
     size_t backlog; /* messages that wait for the end of a pause */
     struct sim_disk disk;
