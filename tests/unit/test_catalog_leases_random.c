@@ -1,6 +1,7 @@
 /* The shell around the lease table under any order of events, between real tables and real caches:
- * writes of all kinds, asks and answers that are lost, doubled and late, a feed likewise, pauses,
- * leaderships that end with entries on their way, of which some survive and some don't.
+ * writes of all kinds, asks and answers that are lost, doubled and late, a feed likewise, caches that
+ * pause, end in order or without a word, and begin anew; leaderships that end with entries on their
+ * way, of which some survive and some don't.
  *
  * However it goes: what a cache serves is what the tables say, and from the moment at which a write
  * is submitted nobody serves what it comes to change; whoever writes or asks is told once.
@@ -51,6 +52,8 @@ struct round {
 struct cache {
     struct replica *world;
     struct leased_cache *cache;
+    uint64_t life;   /* number of the process, from 1 */
+    bool left;       /* it has said that its session is over */
     int64_t deaf_ms; /* stopped till then */
     struct fill {
         uint64_t token; /* 0: none */
@@ -60,10 +63,11 @@ struct cache {
     } fills[FILLS];
 };
 
-/* On its way: a message of the feed, an ask, or its answer. */
+/* On its way: a message of the feed, an ask, its answer, or the end of ask.session. */
 struct post {
-    enum { POST_NONE, POST_FEED, POST_ASK, POST_ANSWER } type;
+    enum { POST_NONE, POST_FEED, POST_ASK, POST_ANSWER, POST_CLOSE } type;
     struct cache *cache;
+    uint64_t life; /* of the cache's process that asked */
     struct leased_ask ask;
     int code;
     json_t *body;
@@ -93,7 +97,7 @@ struct replica {
     char *views[ENTRIES][KEYS]; /* by index; NULL: as before */
     const char *view[KEYS];
     uint64_t served[KEYS]; /* at this step, last, out of a cache */
-    size_t hits, changes, terms, asks, answers;
+    size_t hits, changes, terms, asks, answers, closes;
 };
 
 /* xorshift64* */
@@ -332,6 +336,7 @@ static struct leased_message message_of(const json_t *body, const char **names)
 /* An ask that the leader has, until it answers. */
 struct asked {
     struct cache *cache;
+    uint64_t life;
     struct leased_ask ask;
 };
 
@@ -341,7 +346,7 @@ static void on_answer(void *arg, int code, json_t *body)
     struct replica *self = asked->cache->world;
 
     self->answers++;
-    post_send(self, &(struct post){POST_ANSWER, asked->cache, asked->ask, code, body});
+    post_send(self, &(struct post){POST_ANSWER, asked->cache, asked->life, asked->ask, code, body});
     json_decref(body);
     free(asked);
 }
@@ -355,13 +360,36 @@ static void ask_take(struct replica *self, const struct post *post)
                                   .acked = post->ask.acked};
     struct asked *asked = alloc_zero(sizeof *asked);
 
-    *asked = (struct asked){post->cache, post->ask};
+    *asked = (struct asked){post->cache, post->life, post->ask};
     self->asks++;
     switch (post->ask.type) {
     case LEASED_OPEN: leases_open(self->leases, on_answer, asked); return;
     case LEASED_SYNC: leases_sync(self->leases, &ask, on_answer, asked); return;
     case LEASED_RENEW: leases_renew(self->leases, &ask, on_answer, asked); return;
     }
+}
+
+/* Nobody waits for this answer: the cache has forgotten the session already. */
+static void on_closed(void *arg, int code, json_t *body)
+{
+    struct replica *self = arg;
+
+    assert_true(code == OK || code == ERR_NOT_LEADER || code == ERR_NOT_FOUND);
+    self->closes += code == OK;
+    json_decref(body);
+}
+
+static void close_send(struct cache *cache, uint64_t session)
+{
+    if (session != 0)
+        post_send(cache->world, &(struct post){.type = POST_CLOSE, .ask.session = session});
+}
+
+/* One that is not taken, or not any more, is over at once. */
+static void open_take(struct cache *cache, uint64_t ask, uint64_t session, uint64_t term)
+{
+    if (!leased_cache_opened(cache->cache, ask, session, term, now))
+        close_send(cache, session);
 }
 
 static void answer_take(const struct post *post)
@@ -372,11 +400,12 @@ static void answer_take(const struct post *post)
     const struct leased_message message = message_of(post->body, names);
     const int64_t left = (int64_t)number_of(post->body, "remaining_ms");
 
+    if (post->life != post->cache->life)
+        return;
     if (post->code != OK)
         leased_cache_refused(cache, ask->ask, post->code, now);
     else if (ask->type == LEASED_OPEN)
-        (void)leased_cache_opened(cache, ask->ask, number_of(post->body, "session"), message.term,
-                                  now);
+        open_take(post->cache, ask->ask, number_of(post->body, "session"), message.term);
     else if (ask->type == LEASED_SYNC)
         leased_cache_synced(cache, ask->ask, number_of(post->body, "epoch"), &message, left, now);
     else
@@ -384,16 +413,23 @@ static void answer_take(const struct post *post)
                              now);
 }
 
+static bool post_is_for_cache(const struct post *self)
+{
+    return self->type == POST_FEED || self->type == POST_ANSWER;
+}
+
 static void post_take(struct replica *self, struct post *place)
 {
     const char *names[LEASE_KEYS_MAX];
     const struct post post = *place;
 
-    if (post.type == POST_NONE || (post.type != POST_ASK && now < post.cache->deaf_ms))
+    if (post.type == POST_NONE || (post_is_for_cache(&post) && now < post.cache->deaf_ms))
         return;
     *place = (struct post){0};
     if (post.type == POST_ASK) {
         ask_take(self, &post);
+    } else if (post.type == POST_CLOSE) {
+        leases_leave(self->leases, post.ask.session, on_closed, self);
     } else if (post.type == POST_ANSWER) {
         answer_take(&post);
     } else {
@@ -419,6 +455,7 @@ static void cache_read(struct cache *self, int key)
 
     key_name(world, key, name, sizeof name);
     if (leased_cache_get(self->cache, name, &value)) {
+        assert_false(self->left);
         if (strlen(world->view[key]) != value.size ||
             memcmp(world->view[key], value.data, value.size) != 0)
             fail_msg("%s is %s, and %.*s was served", name, world->view[key], (int)value.size,
@@ -471,14 +508,43 @@ static void cache_turn(struct cache *self)
 
     if (now < self->deaf_ms)
         return;
-    while (leased_cache_ask(self->cache, now, &ask))
-        post_send(world, &(struct post){.type = POST_ASK, .cache = self, .ask = ask});
+    while (leased_cache_ask(self->cache, now, &ask)) {
+        assert_false(self->left);
+        post_send(world,
+                  &(struct post){.type = POST_ASK, .cache = self, .life = self->life, .ask = ask});
+    }
     for (int key = 0; key < KEYS; key++)
         if (chance(world, 2))
             cache_read(self, key);
     for (size_t i = 0; i < FILLS; i++)
         if (chance(world, 3))
             fill_go(self, &self->fills[i]);
+}
+
+/* A process begins, with nothing. */
+static void cache_begin(struct cache *self)
+{
+    self->life++;
+    self->left = false;
+    self->deaf_ms = 0;
+    memset(self->fills, 0, sizeof self->fills);
+    self->cache = leased_cache_new(
+        &(struct leased_cache_options){.entries_max = 6, .bytes_max = 100000, .now_ms = cache_now});
+}
+
+/* It ends its session, in the middle of whatever it does, and is asked for items for some time still; or
+ * it is over without a word. Another one takes its place. */
+static void cache_end(struct cache *self)
+{
+    if (now < self->deaf_ms)
+        return;
+    if (!self->left && !chance(self->world, 3)) {
+        self->left = true;
+        close_send(self, leased_cache_leave(self->cache, now));
+        return;
+    }
+    leased_cache_destroy(&self->cache);
+    cache_begin(self);
 }
 
 /* ---- Writes ---------------------------------------------------------------------------------- */
@@ -602,6 +668,8 @@ static void step(struct replica *self)
         replica_win(self);
     if (chance(self, 300))
         self->caches[draw(self, CACHES)].deaf_ms = now + (int64_t)draw(self, 3000);
+    if (chance(self, 100))
+        cache_end(&self->caches[draw(self, CACHES)]);
     for (size_t i = 0; i < CACHES; i++)
         cache_turn(&self->caches[i]);
 }
@@ -623,8 +691,7 @@ static struct replica *world_new(uint64_t seed)
     self->leases = leases_new(&options);
     for (size_t i = 0; i < CACHES; i++) {
         self->caches[i].world = self;
-        self->caches[i].cache = leased_cache_new(&(struct leased_cache_options){
-            .entries_max = 6, .bytes_max = 100000, .now_ms = cache_now});
+        cache_begin(&self->caches[i]);
     }
     return self;
 }
@@ -660,9 +727,9 @@ static void run(uint64_t seed)
 
     while (self->step < STEPS)
         step(self);
-    if (self->hits < STEPS / 4 || self->changes < STEPS / 20 || self->terms < 3)
-        fail_msg("seed %llu proves nothing: %zu hits, %zu changes, %zu terms",
-                 (unsigned long long)seed, self->hits, self->changes, self->terms);
+    if (self->hits < STEPS / 4 || self->changes < STEPS / 20 || self->terms < 3 || self->closes < 3)
+        fail_msg("seed %llu proves nothing: %zu hits, %zu changes, %zu terms, %zu closes",
+                 (unsigned long long)seed, self->hits, self->changes, self->terms, self->closes);
     world_destroy(self);
 }
 
