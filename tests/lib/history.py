@@ -2,7 +2,7 @@
 
 A history is a file of JSON lines, in the order in which things ended:
 
-    {"record": "start", "format": 2, "seed": 7}
+    {"record": "start", "format": 3, "seed": 7}
     {"record": "item", "id": 1, "stock": 50, "version": 3}    on sale before the first operation
     {"process": "http-1", "call": 8, "op": "buy", "key": "k8", "args": {"lines": [[1, 2]]},
      "from": 123, "to": 456, "outcome": "ok", "answer": {...}}                     one attempt
@@ -27,14 +27,17 @@ The operations, their arguments and the essentials of their answers:
              the reason of the movement is the key, so that movements tell whose they are
     lookup   {"item": i}                         {"stock": s, "version": v, "memory": bool}; no key
 
-    add      {"item": i, "stock": s}             {"stock": s, "version": v, "replayed": bool}
+    add      {"item": i, "stock": s, "topic": t} {"stock": s, "version": v, "replayed": bool}
+    move     {"item": i, "topic": t}             {"stock": s, "version": v, "replayed": bool}
     remove   {"item": i}                         {"replayed": bool}
 
 A lookup tells whether it was answered from memory, under a lease, by who was asked. A row of reads
 is such a lookup: item, from, to, stock, version, memory; those that failed are attempts. An item
-that is not there has a stock of 0, and no version (null); so has one, for the sake of brevity, that
-a list did not have, and one that it did has no version. "item" with stock and version 0: it is not
-there in the beginning.
+that is not there has a stock of 0, and no version (null). "item" with stock and version 0: it is
+not there in the beginning.
+
+That an item is in the list of a topic is an item of its own, by the name that listed() gives it. It
+has no version, and a stock of 1 where the list has the item, of 0 where a whole list has it not.
 
 ORDER is {"number", "state", "lines": [[item, quantity, price, stock left, version], ...],
 "total", "created", "cancelled"}. A denial, {"type": "out-of-stock"}, has "item", "requested",
@@ -47,8 +50,8 @@ import json
 import threading
 import time
 
-FORMAT = 2
-WRITES = ("buy", "cancel", "restock", "add", "remove")
+FORMAT = 3
+WRITES = ("buy", "cancel", "restock", "add", "move", "remove")
 OPERATIONS = WRITES + ("lookup",)
 OUTCOMES = ("ok", "refused", "unknown")
 
@@ -56,6 +59,11 @@ OUTCOMES = ("ok", "refused", "unknown")
 UNKNOWN_TYPES = frozenset(("timeout", "worker-lost", "unknown-outcome", "internal"))
 
 now = time.monotonic_ns
+
+
+def listed(item, topic):
+    """The name of an item's place in the list of a topic."""
+    return f"{item} in {topic}"
 
 
 def order_essentials(order):

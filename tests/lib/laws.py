@@ -2,7 +2,7 @@
 
     linearizability  each item's stock is a counter that is never below zero, item by item, in
                      accord with real time (linear.py); what was read from a cache's memory is a
-                     read like any other
+                     read like any other. So is, item by item, whether it is in a topic's list
     versions         versions of items rise in the order in which changes take effect: on an item
                      in accord with its stock, over all items in accord with real time
     denials          an "out of stock" is true at some moment between call and return
@@ -32,7 +32,7 @@ SPDX-License-Identifier: Apache-2.0
 from collections import Counter, defaultdict
 
 import linear
-from history import WRITES
+from history import WRITES, listed
 from linear import CHANGE, DENIAL, NEVER, READ, Op
 
 LAWS = ("linearizability", "versions", "denials", "keys", "numbers", "acknowledged",
@@ -42,7 +42,7 @@ LAWS = ("linearizability", "versions", "denials", "keys", "numbers", "acknowledg
 # refused leaves its key free.
 FINAL = {"buy": {"out-of-stock", "not-found", "limit"},
          "restock": {"out-of-stock", "not-found", "limit"}, "cancel": set(),
-         "add": {"exists", "limit"}, "remove": {"not-found"}}
+         "add": {"exists", "limit"}, "move": {"not-found"}, "remove": {"not-found"}}
 # Refusals that are no verdict on the request: the store could not attend to it just then.
 NOT_NOW = frozenset(("no-service", "queue-full", "expired", "not-leader", "draining", "no-broker",
                      "disk-low", "busy", "unavailable", "too-many-requests"))
@@ -100,6 +100,7 @@ class Judge:
         self.end_orders = {order["number"]: order for order in end["orders"]} if end else {}
         self.number_of = self.numbers_of_buys()
         self.orders = self.known_orders()
+        self.topics = {deed.args["topic"] for deed in self.deeds.values() if "topic" in deed.args}
         self.movement_of = {}
         for item in end["items"].values() if end else ():
             self.movement_of.update({movement[2]: movement for movement in item["movements"]})
@@ -179,7 +180,7 @@ class Judge:
 
     @staticmethod
     def fits(deed):
-        if deed.op in ("restock", "add", "remove"):
+        if deed.op in ("restock", "add", "move", "remove"):
             return True
         order = deed.answer["order"]
         if deed.op == "cancel":
@@ -243,7 +244,7 @@ class Judge:
             self.add_cancel(operations, number, deeds)
         for deed in self.all_of("restock"):
             self.add_restock(operations, deed)
-        for deed in self.all_of("add") + self.all_of("remove"):
+        for deed in self.all_of("add") + self.all_of("move") + self.all_of("remove"):
             self.add_guest(operations, deed)
         for item, since, until, stock, version, memory, whose in self.history.lookups():
             operations[item].append(
@@ -341,23 +342,37 @@ class Judge:
                                        change))
 
     def add_guest(self, operations, deed):
-        """An item that comes or goes: it is there with all of its stock, or with none. Whether it
-        was there already is an answer. The end does not tell of those of which nobody heard."""
-        item, comes = deed.args["item"], deed.op == "add"
+        """An item that comes, goes to another topic, or goes: it is there with all of its stock,
+        or with none. Whether it was there already is an answer. The end does not tell of those of
+        which nobody heard."""
+        item, stock = deed.args["item"], self.guest_stock(deed.args["item"])
         if deed.denied:
-            stock = self.guest_stock(item) if comes else 0
-            operations[item].append(Op(READ, deed.call, deed.ret,
-                                       f"{deed}: {deed.denied[0]['answer']['type']}", stock=stock))
+            told = deed.denied[0]["answer"]["type"]
+            operations[item].append(Op(READ, deed.call, deed.ret, f"{deed}: {told}",
+                                       stock=stock if told == "exists" else 0))
         elif deed.done or deed.unknown:
-            stock, version = self.guest_stock(item), deed.answer["version"] \
-                if deed.done and comes else None
-            operations[item].append(
-                Op(CHANGE, deed.call, deed.ret, f"{deed}: item {item} "
-                   f"{'comes' if comes else 'goes'}, version {version}",
-                   stock if comes else -stock, stock if comes else 0, version))
+            version = deed.answer.get("version") if deed.done else None
+            what = f"{deed}: {deed.args}, version {version}"
+            delta, after = {"add": (stock, stock), "move": (0, stock),
+                            "remove": (-stock, 0)}[deed.op]
+            operations[item].append(Op(CHANGE, deed.call, deed.ret, what, delta, after, version))
+            self.add_listed(operations, deed, what, version)
+
+    def add_listed(self, operations, deed, what, version):
+        """What it means for the topics' lists. Who comes was in none; who moves or goes may have
+        been in any."""
+        for topic in self.topics:
+            joins = deed.args.get("topic") == topic
+            if joins or deed.op != "add":
+                operations[listed(deed.args["item"], topic)].append(
+                    Op(CHANGE, deed.call, deed.ret, what, 1 if deed.op == "add" else None,
+                       int(joins), version))
 
     def guest_stock(self, item):
-        return next(deed.args["stock"] for deed in self.all_of("add") if deed.args["item"] == item)
+        """What it comes with. If nobody has tried to add it: more than there ever was, so that
+        nobody can have moved or removed it."""
+        return next((deed.args["stock"] for deed in self.all_of("add")
+                     if deed.args["item"] == item), 1)
 
     # ---- Versions of all items -------------------------------------------------------------
 
@@ -380,7 +395,7 @@ class Judge:
         if deed.op == "buy":
             order = self.order_of(deed)
             return {line[4] for line in order["lines"]} if order else set()
-        if deed.op in ("restock", "add") and deed.done:
+        if deed.op in ("restock", "add", "move") and deed.done:
             return {deed.answer["version"]}
         if deed.op == "restock" and deed.unknown and deed.key in self.movement_of:
             return {self.movement_of[deed.key][0]}

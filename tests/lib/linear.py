@@ -1,9 +1,10 @@
 """Whether what was told of one item can have happened: linearizability of a bounded counter.
 
 An item is a stock that is never below zero. Operations, each of which takes effect at one moment
-between its call and its return: changes (of stock, perhaps with the stock after it and the version
-it made), and observations (a read; a denial, which says what the stock was). The question is
-whether one order of all of them, in accord with real time, explains every answer.
+between its call and its return: changes (of stock, by an amount or to one, perhaps with the stock
+after it and the version it made), and observations (a read; a denial, which says what the stock
+was). The question is whether one order of all of them, in accord with real time, explains every
+answer.
 
 The search is just-in-time linearization (Wing and Gong; Lowe): it goes through calls and returns by
 time with the set of all configurations that what happened so far allows, and does nothing until an
@@ -38,8 +39,9 @@ CHANGE, READ, DENIAL = "change", "read", "denial"
 
 
 class Op:
-    """One operation on one item. Changes have a @delta; @stock is the one after the change or the
-    one seen, @version the one made or seen; None: not told."""
+    """One operation on one item. Changes have a @delta (None: whatever it was, it is @stock then);
+    @stock is the one after the change or the one seen, @version the one made or seen; None: not
+    told."""
 
     __slots__ = ("kind", "call", "ret", "delta", "stock", "version", "what", "bit", "node")
 
@@ -48,6 +50,10 @@ class Op:
         self.delta, self.stock, self.version = delta, stock, version
         self.bit = 0  # its place in a configuration's mask, while it is under way
         self.node = None  # its place in the order of versions
+
+    def after(self, stock):
+        """What a change makes of @stock."""
+        return self.stock if self.delta is None else stock + self.delta
 
 
 class Undecided(Exception):
@@ -212,11 +218,11 @@ class Search:
             made_by = self.nodes[node + 1]
             op = made_by.op
             if op is not None and op.bit and not done & op.bit:
-                after = stock + op.delta
+                after = op.after(stock)
                 if after >= 0 and made_by.stock in (None, after):
                     yield self.see(after, node + 1, False, done | op.bit)
-        for (delta, told), group in self.alike.items():
-            after = stock + delta
+        for (_, told), group in self.alike.items():
+            after = group[0][-1].after(stock)
             if after < 0 or told not in (None, after):
                 continue
             for *_, op in group:

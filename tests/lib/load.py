@@ -18,12 +18,12 @@ from bus import Client, Unknown
 from cluster import wait_until
 from history import now, order_essentials
 from laws import NOT_NOW
-from readers import GUESTS_STOCK, GUESTS_TOPIC
+from readers import GUESTS_STOCK, GUESTS_TOPICS
 from shop import HttpBuyer, bus_endpoint, http_port
 
 CALL_SECONDS = 2.0
 RETRY_SECONDS = 0.02  # a dead process refuses at once: no busy loop around it
-GIVE_UP, REPEAT = 0.05, 0.03
+GIVE_UP, REPEAT, COME_BACK = 0.05, 0.03, 0.5
 QUIET, GUESTS = 16, 24
 # What a broker answers by itself, without a body.
 BROKERS_WORDS = {1: "no-service", 2: "queue-full", 3: "expired", 4: "worker-lost", 9: "timeout",
@@ -36,7 +36,7 @@ AT_A_TIME = 64  # questions under way when the end is asked for
 
 def guest(args):
     """An item that is put on sale."""
-    return {"id": args["item"], "title": f"Guest {args['item']}", "topic": GUESTS_TOPIC,
+    return {"id": args["item"], "title": f"Guest {args['item']}", "topic": args["topic"],
             "price_cents": 100, "stock": args["stock"]}
 
 
@@ -91,6 +91,14 @@ class HttpWay:
     def add(self, key, args, _):
         ok, told = self.ask("POST", "/items", guest(args),
                             {"Idempotency-Key": key, **self.token})
+        if not ok:
+            return False, told
+        return True, {"stock": told[0]["stock"], "version": told[0]["version"],
+                      "replayed": self.replayed(told[1])}
+
+    def move(self, key, args, _):
+        ok, told = self.ask("PATCH", f"/items/{args['item']}", {"topic": args["topic"]},
+                            {"Idempotency-Key": key, "If-Match": "*", **self.token})
         if not ok:
             return False, told
         return True, {"stock": told[0]["stock"], "version": told[0]["version"],
@@ -163,6 +171,11 @@ class BusWay:
                             secret=self.secret, **guest(args))
         return ok, self.item(told, replayed=told["replayed"]) if ok else told
 
+    def move(self, key, args, stamp):
+        ok, told = self.ask("catalog.leader", op="item_edit", key=key, stamp=stamp,
+                            secret=self.secret, id=args["item"], topic=args["topic"])
+        return ok, self.item(told, replayed=told["replayed"]) if ok else told
+
     def remove(self, key, args, stamp):
         ok, told = self.ask("catalog.leader", op="item_remove", key=key, stamp=stamp,
                             secret=self.secret, id=args["item"])
@@ -195,7 +208,8 @@ class Customer(threading.Thread):
     @patience_s: each write is tried for so long, also after the stop. None: what is unknown is
     given up now and then, and at the stop.
     @quiet: items that one operation of QUIET is about
-    @guests: items that one operation of GUESTS adds or removes, and no other is about"""
+    @guests: items that one operation of GUESTS adds, removes or moves to another topic, and no
+    other is about"""
 
     def __init__(self, name, make_way, recorder, items, seed, patience_s=None, quiet=(), guests=()):
         super().__init__(name=name)
@@ -206,6 +220,7 @@ class Customer(threading.Thread):
         self.ends = Counter()  # of writes: "acknowledged", "denied", "given up"
         self.stopping = threading.Event()
         self.own = []  # numbers of orders that may be cancelled
+        self.gone = None  # a guest that was just removed, and is to come back at once
         self.turns = 0
         self.problem = None  # what ended it, if that was not stopping
 
@@ -226,11 +241,13 @@ class Customer(threading.Thread):
         rng, hot = self.rng, self.items[0]
         key = f"{self.name}-{self.turns}"
         item = hot if rng.random() < 0.4 else rng.choice(self.items[1:])
-        if self.guests and rng.random() < 1 / GUESTS:
-            guest_id = rng.choice(self.guests)
-            if rng.random() < 0.5:
-                return "remove", key, {"item": guest_id}
-            return "add", key, {"item": guest_id, "stock": GUESTS_STOCK}
+        if self.gone is not None or self.guests and rng.random() < 1 / GUESTS:
+            guest_id, topic = self.gone or rng.choice(self.guests), rng.choice(GUESTS_TOPICS)
+            what = "add" if self.gone is not None else rng.choice(("add", "move", "remove"))
+            self.gone = None
+            return what, key, {"add": {"item": guest_id, "stock": GUESTS_STOCK, "topic": topic},
+                               "move": {"item": guest_id, "topic": topic},
+                               "remove": {"item": guest_id}}[what]
         if self.quiet and rng.random() < 1 / QUIET:
             item = rng.choice(self.quiet)
         what = rng.random()
@@ -259,6 +276,8 @@ class Customer(threading.Thread):
                 end = "acknowledged" if outcome == "ok" else "denied"
                 if end == "acknowledged" and op == "buy":
                     self.own.append(answer["order"]["number"])
+                if end == "acknowledged" and op == "remove" and self.rng.random() < COME_BACK:
+                    self.gone = args["item"]
             if self.is_enough(op, end):
                 break
             if end is None:

@@ -6,8 +6,10 @@
     readers.hand_over(recorder)     all that was read, for the history
 
 It is a process of its own, so that it costs those beside it nothing but processor time, and writes
-what it reads to the file at @path. Guests are items that come and go, all of one topic and one
-stock: one request of GUESTS_SHARE looks one of them up, or lists them.
+what it reads to the file at @path. Guests are items that come and go, all of one stock, and move
+from one topic to another: one request of GUESTS_SHARE looks one of them up, or lists a topic. A
+list tells of each of them whether it has it, and has to be whole: what is missing from a page may
+be on the next one.
 
 Every TICK_S it asks each bridge up to BURST times, over connections that are kept, as long as fewer
 than LANES wait for an answer, and no more than ALIKE of them for the same item: what a bridge has
@@ -32,12 +34,12 @@ import sys
 
 sys.dont_write_bytecode = True
 
-from history import UNKNOWN_TYPES, now, refusal_essentials  # noqa: E402
+from history import UNKNOWN_TYPES, listed, now, refusal_essentials  # noqa: E402
 
 TICK_S, BURST, LANES, ALIKE = 0.006, 8, 24, 2
 PROBE_S, CROWD = 0.05, 80
 CHOICES = 16  # to find what not ALIKE wait for
-GUESTS_TOPIC, GUESTS_STOCK, GUESTS_SHARE = "guests", 5, 8
+GUESTS_TOPICS, GUESTS_STOCK, GUESTS_SHARE = ("guests", "visitors"), 5, 8
 REST_S = 0.05  # for a bridge that could not be reached
 ANSWER_S_MAX = 5.0
 NICE = 5  # forwarders, whose slowness a group would feel, run beside it
@@ -133,7 +135,7 @@ class Bridge:
 
     def __init__(self, name, place, items):
         self.name, self.place = name, tuple(place)
-        paths = {item: f"/search/{item}?limit=500" if item == GUESTS_TOPIC else f"/lookup/{item}"
+        paths = {item: f"/search/{item}?limit=500" if item in GUESTS_TOPICS else f"/lookup/{item}"
                  for item in items}
         self.requests = {item: f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
                          for item, path in paths.items()}
@@ -158,7 +160,7 @@ class Reading:
         if guests:
             share = sum(weights.values()) / (GUESTS_SHARE - 1) / 2
             weights.update(dict.fromkeys(guests, share / len(guests)))
-            weights[GUESTS_TOPIC] = share
+            weights.update(dict.fromkeys(GUESTS_TOPICS, share / len(GUESTS_TOPICS)))
         self.weights = weights
         self.choices = []
         self.bridges = [Bridge(name, place, weights) for name, place in bridges]
@@ -279,10 +281,10 @@ class Reading:
 
     def shown(self, item, status, told):
         """What an answer says of items: (item, stock, version)."""
-        if item == GUESTS_TOPIC:
+        if item in GUESTS_TOPICS:
             there = {row["id"] for row in told["items"]}
             assert there <= set(self.guests) and told["next"] is None, told
-            return [(guest, GUESTS_STOCK if guest in there else 0, None) for guest in self.guests]
+            return [(listed(guest, item), int(guest in there), None) for guest in self.guests]
         if status == 404:
             return [(item, 0, None)]
         assert told["id"] == item, (item, told)

@@ -284,16 +284,18 @@ def test_each_law_is_held(spoil, expected):
     assert broken_laws(run, end, floor=0.7) & expected
 
 
-GUEST = {"item": 2, "stock": 5}
+GUEST = {"item": 2, "stock": 5, "topic": "old"}
+LISTED = "2 in old"
 
 
 def a_guest():
     """An item that comes, is shown by a look-up and by a list, goes, and is not there; and those
     are told so who come in vain."""
     story = Story()
-    story.run.items[2] = (0, 0)
+    story.run.items.update({2: (0, 0), LISTED: (0, 0), "2 in new": (0, 0)})
     story.rows = [[2, 1, 2, 0, None, True], [2, 3, 4, 0, None, True], [2, 5, 6, 5, 12, True],
-                  [2, 7, 8, 5, None, True], [2, 15, 16, 0, None, True]]
+                  [LISTED, 7, 8, 1, None, True], [2, 15, 16, 0, None, True],
+                  [LISTED, 15, 16, 0, None, True]]
     story.run.reads.append(("bridge-1", story.rows))
     story.tell(3, 5, "add", "a", GUEST, "ok", {"stock": 5, "version": 12, "replayed": False})
     story.tell(8, 9, "add", "b", GUEST, "refused", {"type": "exists"})
@@ -306,17 +308,22 @@ def a_guest():
 def test_a_guest_comes_and_goes():
     """As it should; whether the last one has come nobody knows, and both is fine."""
     assert broken_laws(a_guest().run, None) == set()
-    for stock, version in ((0, None), (5, 20), (5, None)):
+    for name, stock, version in ((2, 0, None), (2, 5, 20), (2, 5, None), (LISTED, 0, None),
+                                 (LISTED, 1, None)):
         story = a_guest()
-        story.rows.append([2, 19, 20, stock, version, True])
+        story.rows.append([name, 19, 20, stock, version, True])
         assert broken_laws(story.run, None) == set()
 
 
 @pytest.mark.parametrize("row", [
     [2, 6, 7, 0, None, True],  # a cache remembers that there is none
     [2, 13, 14, 5, 12, True],  # or the item, when it has gone
-    [2, 13, 14, 5, None, True],  # or the list that had it
+    [LISTED, 6, 7, 0, None, True],  # or the list without it
+    [LISTED, 13, 14, 1, None, True],  # or the list that had it
+    ["2 in new", 6, 7, 1, None, True],  # a list that it has never been in
+    [LISTED, 19, 20, 2, None, True],
     [2, 1, 2, 5, None, False],  # nobody had come yet
+    [LISTED, 1, 2, 1, None, False],
     [2, 19, 20, 5, 12, True],  # the last one is not the first
     [2, 6, 7, 3, 12, True],
 ])
@@ -332,6 +339,75 @@ def test_a_guest_that_was_refused_in_vain_is_judged():
         story = a_guest()
         find(story.run, key).update(outcome="refused", answer={"type": answer})
         assert "linearizability" in broken_laws(story.run, None)
+
+
+MOVES = {"2 in old": [(3, 1), (8, 0), (12, 0)], "2 in new": [(3, 0), (8, 1), (12, 0)]}
+
+
+def a_move():
+    """A guest comes to one topic, is moved to another one, and goes; both lists are seen."""
+    story = Story()
+    story.run.items.update({2: (0, 0), "2 in old": (0, 0), "2 in new": (0, 0)})
+    story.tell(1, 2, "add", "a", GUEST, "ok", {"stock": 5, "version": 12, "replayed": False})
+    story.tell(3, 7, "move", "b", {"item": 2, "topic": "new"}, "ok",
+               {"stock": 5, "version": 13, "replayed": False})
+    story.tell(10, 11, "remove", "c", {"item": 2}, "ok", {"replayed": False})
+    story.tell(13, 14, "move", "d", {"item": 2, "topic": "old"}, "refused", {"type": "not-found"})
+    story.rows = [[2, 4, 4, 5, 12, True], [2, 8, 8, 5, 13, True],
+                  *([name, moment, moment, stock, None, True]
+                    for name, seen in MOVES.items() for moment, stock in seen)]
+    story.run.reads.append(("bridge-1", story.rows))
+    return story
+
+
+def test_a_guest_moves_to_another_topic():
+    """While it moves the lists may or may not have it; if nobody heard an answer, ever after."""
+    assert broken_laws(a_move().run, None) == set()
+    for old, new in (1, 0), (0, 1):
+        story = a_move()
+        story.rows += [["2 in old", 5, 6, old, None, True], ["2 in new", 5, 6, new, None, True]]
+        assert broken_laws(story.run, None) == set()
+        story = a_move()
+        story.run.attempts = story.run.attempts[:2]  # it does not go
+        story.rows[:] = [row for row in story.rows if row[1] < 12]
+        story.tell(10, 11, "move", "e", {"item": 2, "topic": "old"})
+        story.rows += [["2 in old", 20, 21, old, None, True], ["2 in new", 20, 21, new, None, True]]
+        assert broken_laws(story.run, None) == set()
+
+
+@pytest.mark.parametrize("row", [
+    ["2 in old", 8, 9, 1, None, True],  # a list that still has who has left for another topic
+    ["2 in new", 8, 9, 0, None, True],  # one that has not yet who has come
+    ["2 in new", 12, 13, 1, None, True],  # one that still has who was removed
+    ["2 in old", 15, 16, 1, None, True],  # who was told that there was none did not move it
+    ["2 in new", 1, 2, 1, None, True],  # nobody had asked for the move yet
+    [2, 8, 9, 5, 12, True],  # the item as it was in the other topic
+])
+def test_a_list_that_is_out_of_date_is_judged(row):
+    story = a_move()
+    story.rows.append(row)
+    assert broken_laws(story.run, None) & {"linearizability", "versions"}
+
+
+def test_a_list_that_falls_behind_another_reading_of_it_is_judged():
+    """The move is under way, so that either is right; but not back again."""
+    story = a_move()
+    story.rows += [["2 in old", 4, 4, 0, None, True], ["2 in old", 5, 5, 1, None, True]]
+    assert "linearizability" in broken_laws(story.run, None)
+
+
+@pytest.mark.parametrize("op, args", [("remove", {"item": 3}),
+                                      ("move", {"item": 3, "topic": "old"})])
+def test_what_nobody_has_tried_to_add_is_neither_moved_nor_removed(op, args):
+    """Not knowing the outcome is fine; it was done, is not."""
+    for outcome, answer, expected in (
+            ("unknown", None, set()), ("refused", {"type": "not-found"}, set()),
+            ("ok", {"stock": 5, "version": 11, "replayed": False}, {"linearizability"})):
+        story = a_guest()
+        story.run.items.update({3: (0, 0), "3 in old": (0, 0)})
+        story.tell(1, 2, op, "x", args, outcome, answer)
+        story.rows.append([3, 19, 20, 0, None, True])
+        assert broken_laws(story.run, None) == expected, outcome
 
 
 def two_items(versions):
@@ -381,7 +457,7 @@ def goes_on(taken, left, stock, version, used):
             continue
         rest = [other for other in left if other is not op]
         if op.kind is CHANGE:
-            after = stock + op.delta
+            after = op.stock if op.delta is None else stock + op.delta
             if after < 0 or op.stock not in (None, after):
                 continue
             if op.version is not None and op.version <= max(used):
@@ -410,12 +486,14 @@ def random_case(rng):
         call, ret = max(0, time_now - rng.randint(0, 8)), time_now + rng.randint(0, 8)
         kind = rng.choice((CHANGE, CHANGE, CHANGE, READ, DENIAL))
         if kind is CHANGE:
-            delta = rng.choice((-2, -1, 1, 2))
+            delta, how = rng.choice((-2, -1, 1, 2)), \
+                rng.choice(("told", "told", "silent", "version", "open", "stock"))
             if stock + delta < 0:
                 kind = DENIAL
             else:
                 stock, version = stock + delta, version + rng.randint(1, 2)
-                how = rng.choice(("told", "told", "silent", "version", "open", "stock"))
+                if how in ("told", "stock") and rng.random() < 0.3:
+                    delta = None  # it says what the stock is then, whatever it was
                 ops.append(Op(CHANGE, call, NEVER if how == "open" else ret, f"op {number}", delta,
                               stock if how in ("told", "stock") else None,
                               version if how in ("told", "version") else None))

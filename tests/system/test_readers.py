@@ -52,7 +52,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not bridge.held or int(self.path.rpartition("/")[2]) in bridge.held:
             bridge.goes_on.wait()
         if self.path.startswith("/search/"):
-            status, told = 200, {"items": [{"id": item} for item in bridge.guests], "next": None}
+            ids = bridge.guests if self.path.startswith("/search/guests") else []
+            status, told = 200, {"items": [{"id": item} for item in ids], "next": None}
         else:
             item = int(self.path.rpartition("/")[2])
             status, told = 200, {"id": item, "stock": 3, "version": bridge.version}
@@ -124,21 +125,33 @@ def test_each_item_is_drawn_as_often_as_it_weighs():
     """And guests once in eight times, half of these as a list."""
     everything = Reading(1, {1: 1, 2: 9}, [], [21, 22])
     counts = Counter(everything.draw() for _ in range(40000))
-    of_guests = counts[21] + counts[22] + counts["guests"]
+    lists = counts["guests"] + counts["visitors"]
+    of_guests = counts[21] + counts[22] + lists
     assert 0.08 < counts[1] / (counts[1] + counts[2]) < 0.12
     assert 0.11 < of_guests / counts.total() < 0.14
-    assert 0.45 < counts["guests"] / of_guests < 0.55
+    assert 0.45 < lists / of_guests < 0.55
+    assert 0.45 < counts["guests"] / lists < 0.55
 
 
 def test_who_comes_and_goes_is_looked_up_and_listed(bridge, tmp_path):
-    """What is not there is an answer, too; a list tells of each whether it is there. Many rows are
+    """What is not there is an answer, too; a list tells of each whether it has it. Many rows are
     one answer."""
     with reading(bridge, tmp_path, [21, 22]) as readers:
         wait_until(lambda: bridge.answered >= 150, 60)
     rows, attempts = noted(readers, tmp_path)
     assert attempts == [] and 0 < readers.reads < len(rows) and readers.remembered == 0
     assert {(item, *told) for item, _, _, *told, _ in rows} == {
-        (1, 3, 7), (2, 3, 7), (21, 3, 7), (21, 5, None), (22, 0, None)}
+        (1, 3, 7), (2, 3, 7), (21, 3, 7), (22, 0, None), ("21 in guests", 1, None),
+        ("22 in guests", 0, None), ("21 in visitors", 0, None), ("22 in visitors", 0, None)}
+
+
+@pytest.mark.parametrize("page", [
+    {"items": [{"id": 21}], "next": "21"}, {"items": [], "next": "20"},
+    {"items": [{"id": 21}, {"id": 1}], "next": None}])
+def test_a_list_that_is_not_whole_tells_nothing(page):
+    """Whoever it has not may be on its next page. Nor does it, if it has strangers."""
+    with pytest.raises(AssertionError):
+        Reading(1, {1: 1}, [], [21, 22]).shown("guests", 200, page)
 
 
 def test_who_was_silent_is_met_by_requests_of_all_the_time_of_its_silence(bridge, tmp_path):
