@@ -147,6 +147,7 @@ class Cache(threading.Thread):
         if message["type"] == "invalidate":
             if message.get("all"):
                 self.all_pending = True
+                self.pending.clear()
                 for key in set(self.entries) | set(self.fills):
                     self.let_go(key)
             for key in message.get("keys", ()):
