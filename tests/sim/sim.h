@@ -130,7 +130,7 @@ struct sim_counts {
     uint64_t feed_late;
     uint64_t long_pauses;        /* of caches that went on after longer than a lease */
     uint64_t long_leader_pauses; /* of replicas that went on after as long, and as leaders */
-    uint64_t long_partitions;    /* that kept a replica and a cache apart for as long */
+    uint64_t long_partitions;    /* of replicas and caches, on one way at least, for as long */
     uint64_t two_sided;          /* of them, the world in two, with caches in both parts */
     uint64_t hand_overs;         /* of the transfers, those that the old leader does not hear of */
     uint64_t sessions;           /* opened */
