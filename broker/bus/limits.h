@@ -289,10 +289,12 @@
 #define HTTP_BODY_READ_MAX (4 * HTTP_BODY_BYTES_MAX)
 /* Target and headers together, and headers by number; above either 431. */
 #define HTTP_HEAD_BYTES_MAX (8 * 1024)
-#define HTTP_HEADERS_MAX    100
-/* What libmicrohttpd may use for a connection: twice the above, so that the 431 is ours to word.
- * Where even that is too little, it answers 431 with a page of its own. It sets all of it to zero
- * after each request: with more, that is what an answer from memory takes longest for. */
+#define HTTP_HEADERS_MAX    64
+/* What libmicrohttpd may use for a connection: the above; 64 bytes of its own for each header and
+ * parameter; and the head of our answer, 2 KiB with the Link of the longest search. Without room
+ * for that it closes and says nothing. A request somewhat beyond the bounds has its 431 from us;
+ * where memory ends before, it answers 431 with a page of its own. It sets all of it to zero after
+ * each request: with more, that is what an answer from memory takes longest for. */
 #define HTTP_MEMORY_BYTES (16 * 1024)
 /* Connections in all; more wait in the kernel's queue. And from one address, so that no client has
  * them all; more are closed at once. */
@@ -634,7 +636,7 @@
 #define LEASE_ROUND_MS 100
 /* How long an ask waits for a round; then ERR_BUSY: half of the lease would be gone. */
 #define LEASE_ROUND_WAIT_MS 500
-/* Caches of one group; above it a new one is closed again. Some 200 bytes each, and each is
+/* Caches of one group; above it a new one is refused. Some 200 bytes each, and each is
  * looked at for an acknowledgement: some microseconds. */
 #define LEASE_SESSIONS_MAX 1000
 /* Keys that are being changed, or were a moment ago; above it "all keys" stands for them. A
