@@ -62,7 +62,8 @@ int bus_client_request(struct bus_client *self, const char *service, const void 
  * once.
  *
  * Nor does it wait for earlier answers, which may depend on it: a broker that drains is left at
- * once, when there is another, and all else that it has not answered is sent again. */
+ * once, when there is another, and all else that it has not answered is sent again. Is that other
+ * one down, or drains too, what was sent may end as unknown. */
 int bus_client_request_once(struct bus_client *self, const char *service, const void *body,
                             size_t size, int64_t budget_ms, bus_reply_fn *done, void *arg);
 

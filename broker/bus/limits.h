@@ -292,9 +292,10 @@
 #define HTTP_HEADERS_MAX    64
 /* What libmicrohttpd may use for a connection: the above; 64 bytes of its own for each header and
  * parameter; and the head of our answer, 2 KiB with the Link of the longest search. Without room
- * for that it closes and says nothing. A request somewhat beyond the bounds has its 431 from us;
- * where memory ends before, it answers 431 with a page of its own. It sets all of it to zero after
- * each request: with more, that is what an answer from memory takes longest for. */
+ * for that it closes and says nothing: a Cookie, which it copies and takes apart, may have taken
+ * it. A request somewhat beyond the bounds has its 431 from us; where memory ends before, it answers
+ * 431 with a page of its own. It sets all of it to zero after each request: with more, that is what
+ * an answer from memory takes longest for. */
 #define HTTP_MEMORY_BYTES (16 * 1024)
 /* Connections in all; more wait in the kernel's queue. And from one address, so that no client has
  * them all; more are closed at once. */
@@ -690,8 +691,8 @@
 #define CACHE_ASKS_MAX 64
 /* Spellings of topics whose keys are known: many times TOPICS_MAX. Above it all are forgotten. */
 #define CACHE_SPELLINGS_MAX 10000
-/* Rows of pages, and lookups, that wait for fills; some 64 bytes each. What comes above it is read
- * without the cache. */
+/* Rows of pages, and lookups, that wait for fills. What comes above it is read without the cache.
+ * Some 64 bytes each; and the other rows of a page, which it has already, wait with them. */
 #define CACHE_WAITERS_MAX 65536
 /* Items that one page asks for, because they are not in memory. With more missing the page is the
  * store's own, in one request, and so many are in memory for the next time: a page that is read

@@ -27,7 +27,8 @@ struct page_row {
     struct cached_waiter waiter; /* the first, so that it leads to the row */
     struct page *page;
     int64_t id;
-    bool known;   /* `item` is what memory has */
+    /* What memory has of it, while page_begin_rows() runs; no data: nothing. */
+    struct leased_value found;
     json_t *item; /* the short form; NULL: there is no such item, or not yet */
     size_t bytes; /* what the store counts it as in a page */
 };
@@ -187,12 +188,8 @@ static struct cached_read page_read(const struct page *self)
 static bool row_find(struct page_row *self)
 {
     char text[CACHED_KEY_BYTES];
-    struct leased_value value;
-    self->known =
-        leased_cache_get(self->page->caching->cache, cached_item_key(self->id, text), &value);
-    if (self->known)
-        row_take(self, &value);
-    return self->known;
+    return leased_cache_get(self->page->caching->cache, cached_item_key(self->id, text),
+                            &self->found);
 }
 
 /* Returns whether the row waits for its item. */
@@ -244,22 +241,35 @@ static size_t page_find_rows(struct page *self)
 static bool page_ask_rows(struct page *self)
 {
     for (size_t i = 0; i < self->row_count && self->missing < CACHE_PAGE_FILLS_MAX; i++)
-        if (!self->rows[i].known && !row_ask(&self->rows[i]))
+        if (self->rows[i].found.data == NULL && !row_ask(&self->rows[i]))
             return false;
     return true;
 }
 
+static void page_take_rows(struct page *self)
+{
+    for (size_t i = 0; i < self->row_count; i++) {
+        struct page_row *row = &self->rows[i];
+        if (row->found.data != NULL)
+            row_take(row, &row->found);
+        row->found.data = NULL;
+    }
+}
+
+/* What is in memory is made into rows, which takes longest, only when the page needs them: with a
+ * row that is just being sold it passes. */
 static void page_begin_rows(struct page *self, const struct leased_value *list)
 {
     page_make_rows(self, list);
     const size_t missing = page_find_rows(self);
-    if (missing == 0) {
-        page_finish(self);
+    self->cached = self->cached && missing == 0;
+    if (!page_ask_rows(self) || missing > CACHE_PAGE_FILLS_MAX) {
+        page_pass(self);
         return;
     }
-    self->cached = false;
-    if (!page_ask_rows(self) || missing > CACHE_PAGE_FILLS_MAX)
-        page_pass(self);
+    page_take_rows(self);
+    if (missing == 0)
+        page_finish(self);
 }
 
 /* ---- The list -------------------------------------------------------------------------------- */

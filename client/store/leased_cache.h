@@ -55,8 +55,8 @@ struct leased_value {
     size_t size;
 };
 
-/* Whether @key is here and may be served; then @value is valid until the next call of any
- * function. */
+/* Whether @key is here and may be served; then @value is valid until the next call of any function
+ * but this one and leased_cache_miss(). */
 bool leased_cache_get(struct leased_cache *self, const char *key, struct leased_value *value);
 
 enum leased_miss {

@@ -19,15 +19,15 @@
  *   T1  the numbers of the feed's messages in one term are contiguous from 1.
  *   T2  a write is proposed only while all of its keys are pending; a key with a write in flight
  *       stays so, or "all keys" does in its place (B11).
- *   T3  a key becomes pending only when each session has acknowledged its seq, is lapsed, has left,
- *       or can't have a lease any more: `anchor + W` has passed, or for an unflushed one `became
- *       leader + W` (B3).
+ *   T3  a key becomes pending only while all keys are, or when each session has acknowledged its
+ *       seq, is lapsed, has left, or can't have a lease any more: `anchor + W` has passed, or for an
+ *       unflushed one `became leader + W` (B3).
  *   T4  a lapsed session gets no grant (B4); it is answered by SYNCED only, with a higher epoch
  *       (B5).
  *   T5  every grant counts from an anchor at or before the start of a round that a majority has
- *       confirmed in this term, and at or before the first telling of any message that the session
- *       has not acknowledged; the anchor is noted before the grant is given out, and never falls
- *       (B4).
+ *       confirmed in this term, and at or before the first telling of an INVALIDATE that waits for
+ *       the session's acknowledgement, or of that of all keys in its place; the anchor is noted
+ *       before the grant is given out, and never falls (B4).
  *   T6  each ask and each write is answered exactly once; the end of leadership answers all that
  *       wait.
  *
@@ -53,7 +53,7 @@ struct lease_keys {
 /* ---- Actions -------------------------------------------------------------------------------- */
 
 enum lease_action_type {
-    LEASE_INVALIDATE, /* publish: seq, keys. While it is not acknowledged, again after
+    LEASE_INVALIDATE, /* publish: seq, keys. While an acknowledgement is waited for, again after
                        * LEASE_REPEAT_MS and then whenever its age has doubled */
     LEASE_RELEASE,    /* publish: seq, keys, index */
     LEASE_BEAT,       /* publish: seq, the last one given out */

@@ -236,6 +236,8 @@ static void receive_news(struct sim_lease_cache *self, const struct lease_mail *
     if (sim_mutation_is(MUTATION_LEASE_RELEASE_MARK))
         message.index = 0;
     leased_cache_count(self->cache, &counts);
+    if (sim_mutation_is(MUTATION_LEASE_NAMES) && counts.all_pending)
+        message.count = 0;
     if (withheld(self, &counts, &message))
         return;
     if (sim_mutation_is(MUTATION_LEASE_OLD_TERM) && message.term < counts.term)

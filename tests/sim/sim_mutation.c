@@ -65,6 +65,7 @@ static const char *const names[MUTATION_COUNT] = {
     [MUTATION_LEASE_READ] = "lease-read",
     [MUTATION_LEASE_KEPT] = "lease-kept",
     [MUTATION_LEASE_FLUSH] = "lease-flush",
+    [MUTATION_LEASE_NAMES] = "lease-names",
     [MUTATION_LEASE_LEAVE] = "lease-leave",
 };
 

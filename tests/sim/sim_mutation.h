@@ -71,6 +71,7 @@ enum sim_mutation {
     MUTATION_LEASE_READ,    /* reads that pass by the cache need no read index (C6) */
     MUTATION_LEASE_KEPT,    /* what is said during a SYNC is not applied after it (C4) */
     MUTATION_LEASE_FLUSH,   /* fills are kept over a flush (C4) */
+    MUTATION_LEASE_NAMES,   /* what is told while all keys are pending has no names (B11) */
     MUTATION_LEASE_LEAVE,   /* it serves on when it has said that its session is over (C8) */
     MUTATION_COUNT,
 };

@@ -72,7 +72,7 @@ static void test_faults_of_leases_are_found(void **state)
         MUTATION_LEASE_PENDING,  MUTATION_LEASE_FILL_MARK, MUTATION_LEASE_GAP,
         MUTATION_LEASE_POISON,   MUTATION_LEASE_READ,      MUTATION_LEASE_APPROVING,
         MUTATION_LEASE_KEPT,     MUTATION_LEASE_BARRIER,   MUTATION_LEASE_READ_BARRIER,
-        MUTATION_LEASE_LEAVE,    MUTATION_LEASE_THREADS,
+        MUTATION_LEASE_LEAVE,    MUTATION_LEASE_THREADS,   MUTATION_LEASE_NAMES,
     };
     struct sim_batch batch = {.options = by_the_seed, .from = 1, .to = MUTANT_SEEDS, .jobs = JOBS};
     (void)state;
