@@ -6,10 +6,10 @@
  * lease_sessions.c sessions: acknowledgements, grants, who is left out
  *
  * "All keys" is a key like the others, beside them. When it begins to be approved it absorbs those
- * that are not quiet: they stay unheld, and are released with all others, after the last write of any
- * of them. While it is approving there are no others. While it is pending those that are named become
- * pending at once, of which no cache knows; so a write that goes on and on does not keep everything
- * unheld, but its own keys. They are told of before "all keys" is released.
+ * that are not quiet: they stay unheld, and are released with all others, after the last write of
+ * any of them. While it is approving there are no others. While it is pending those that are named
+ * become pending at once, of which no cache knows; so a write that goes on and on does not keep
+ * everything unheld, but its own keys. They are told of before "all keys" is released.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PYGMY_REPLICA_LEASE_INTERNAL_H

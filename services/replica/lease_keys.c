@@ -212,9 +212,9 @@ int64_t keys_unacked_since(const struct lease_table *self, uint64_t acked)
 
 /* ---- Time ---------------------------------------------------------------------------------- */
 
-/* B7: when a message is due again: LEASE_REPEAT_MS after it was told first, and then whenever its age
- * has doubled. All caches hear each repetition, and those acknowledge it again that did so before: if
- * it is told faster than they can, nobody is ever done. */
+/* B7: when a message is due again: LEASE_REPEAT_MS after it was told first, and then whenever its
+ * age has doubled. All caches hear each repetition, and those acknowledge it again that did so
+ * before: if it is told faster than they can, nobody is ever done. */
 static int64_t key_again_ms(const struct lease_key *key)
 {
     const int64_t age_ms = key->sent_ms - key->told_ms;
@@ -270,9 +270,9 @@ static void keys_tell_release(struct lease_table *self, const struct lease_keys 
     action->index = self->commit_index;
 }
 
-/* Nobody has heard of those that became pending while all keys were; and what of them is quiet again
- * needs no word (B11). The others are told before "all keys" is released: the feed has no gap, so whoever
- * hears of that knows them, and need not acknowledge. */
+/* Nobody has heard of those that became pending while all keys were; and what of them is quiet
+ * again needs no word (B11). The others are told before "all keys" is released: the feed has no gap,
+ * so whoever hears of that knows them, and need not acknowledge. */
 static void all_release(struct lease_table *self, int64_t now_ms)
 {
     if (self->holder_count > 0) {

@@ -182,8 +182,8 @@ static void session_hold(struct lease_table *self, struct lease_session *session
 
 /* ---- Grants -------------------------------------------------------------------------------- */
 
-/* B4. While a message is not acknowledged a lease counts from when that was told, at the latest: the
- * writer that waits for it waits for W at most. */
+/* B4. While a message is not acknowledged a lease counts from when that was told, at the latest:
+ * the writer that waits for it waits for W at most. */
 static int64_t session_next_anchor_ms(const struct lease_table *self,
                                       const struct lease_session *session)
 {
@@ -193,8 +193,8 @@ static int64_t session_next_anchor_ms(const struct lease_table *self,
 
 static_assert(LEASE_MS > LEASE_ROUND_WAIT_MS + LEASE_UNACKED_MS, "something is left of each lease");
 
-/* An answer that gives a lease, of which @remaining_ms are left since the newest round: its anchor is
- * noted before (T5). */
+/* An answer that gives a lease, of which @remaining_ms are left since the newest round: its anchor
+ * is noted before (T5). */
 static struct lease_action *session_grant(struct lease_table *self, struct lease_session *session,
                                           enum lease_action_type type, const struct lease_ask *ask,
                                           int64_t remaining_ms)

@@ -5,12 +5,11 @@ A real store, with two bridges that keep what they read and a third that keeps n
 SPDX-License-Identifier: Apache-2.0
 """
 
-import threading
-
 import pytest
 
 from cluster import Cluster, wait_until
 from feed import metric_of
+from loop_thread import LoopThread
 
 TOPIC = "cache tests"
 KEEPS, KEEPS_TOO, KEEPS_NOTHING = 1, 2, 3
@@ -127,45 +126,27 @@ def test_what_was_acknowledged_is_seen_everywhere_at_once(store):
             assert store.get("/lookup/920021", bridge=bridge).json["stock"] == left
 
 
-class Watcher(threading.Thread):
+class Watcher(LoopThread):
     """Looks an item that is only sold up at a bridge, again and again: it is told of no more than
     it was before, nor than was left of it by a buy that had been acknowledged."""
 
     def __init__(self, store, bridge, path, left):
-        super().__init__(daemon=True)
+        super().__init__()
         self.store, self.bridge, self.path, self.left = store, bridge, path, left
-        self.hits, self.failure = 0, None
-        self.ended = threading.Event()
+        self.hits, self.least = 0, left[0]
         self.start()
 
-    def run(self):
-        least = self.left[0]
-        try:
-            while not self.ended.is_set():
-                least = min(least, self.left[0])
-                answer = self.store.get(self.path, bridge=self.bridge)
-                assert answer.status == 200, answer
-                stock = answer.json["stock"]
-                assert stock <= least, (self.bridge, stock, least, is_hit(answer))
-                self.hits += is_hit(answer)
-                least = stock
-        except BaseException as failure:  # pylint: disable=broad-except
-            self.failure = failure
+    def turn(self):
+        least = min(self.least, self.left[0])
+        answer = self.store.get(self.path, bridge=self.bridge)
+        assert answer.status == 200, answer
+        self.least = answer.json["stock"]
+        assert self.least <= least, (self.bridge, self.least, least, is_hit(answer))
+        self.hits += is_hit(answer)
 
     def wait_hit(self):
         hits = self.hits
-
-        def has_another():
-            if self.failure is not None:
-                raise self.failure
-            return self.hits > hits
-        wait_until(has_another, what=f"another hit at bridge {self.bridge}")
-
-    def end(self):
-        self.ended.set()
-        self.join()
-        if self.failure is not None:
-            raise self.failure
+        self.wait(lambda: self.hits > hits, f"another hit at bridge {self.bridge}")
 
 
 def test_nobody_sees_stock_come_back_while_an_item_is_hot(store):

@@ -18,6 +18,7 @@ from bus import Client
 from cluster import wait_until
 from feed import metric_of
 from lease_client import LEASES, MISMATCH, NOT_FOUND, Cache
+from loop_thread import LoopThread
 from replicas import WELL_S, leader_of
 from shop import HttpBuyer, add_item, bus_endpoint, http_port
 
@@ -252,81 +253,51 @@ class Stock:
             self.least = min(self.least, left)
 
 
-class Witness(threading.Thread):
+class Witness(LoopThread):
     """Reads an item that is only sold, through a cache, again and again: never more of it than
     anybody knew of before the read began."""
 
     def __init__(self, one, item, stock):
-        super().__init__(daemon=True)
+        super().__init__()
         self.one, self.item, self.stock = one, item, stock
-        self.hits, self.failure = 0, None
-        self.stop = threading.Event()
+        self.hits = 0
         self.start()
 
-    def run(self):
-        try:
-            while not self.stop.is_set():
-                least = self.stock.least
-                item, hit = self.one.read(self.item)
-                assert item["stock"] <= least, (item, hit, least)
-                self.stock.told(item["stock"])
-                self.hits += hit
-                self.stop.wait(0.001)
-        except BaseException as failure:  # pylint: disable=broad-except
-            self.failure = failure
+    def turn(self):
+        least = self.stock.least
+        item, hit = self.one.read(self.item)
+        assert item["stock"] <= least, (item, hit, least)
+        self.stock.told(item["stock"])
+        self.hits += hit
+        self.ended.wait(0.001)
 
     def wait_hit(self):
         """Until it is served from memory once more."""
         hits = self.hits
-
-        def has_another():
-            if self.failure is not None:
-                raise self.failure
-            return self.hits > hits
-        wait_until(has_another, WELL_S, f"another hit of item {self.item}")
-
-    def end(self):
-        self.stop.set()
-        self.join()
-        if self.failure is not None:
-            raise self.failure
+        self.wait(lambda: self.hits > hits, f"another hit of item {self.item}", WELL_S)
 
 
-class Buys(threading.Thread):
+class Buys(LoopThread):
     """One after the other of an item, so that nobody has to be asked before: when a leader goes,
     one is being written."""
 
     def __init__(self, store, item, stock):
-        super().__init__(daemon=True)
-        self.port, self.item, self.stock = http_port(store), item, stock
-        self.lefts, self.failure = [], None
-        self.stop = threading.Event()
+        super().__init__()
+        self.buyer, self.item, self.stock = HttpBuyer(http_port(store)), item, stock
+        self.lefts = []
         self.start()
 
-    def run(self):
-        try:
-            with contextlib.closing(HttpBuyer(self.port)) as buyer:
-                while not self.stop.is_set():
-                    left = buy(buyer, self.item, f"item-{self.item}-{len(self.lefts)}")[2]
-                    self.stock.told(left)
-                    self.lefts.append(left)
-        except BaseException as failure:  # pylint: disable=broad-except
-            self.failure = failure
+    def turn(self):
+        left = buy(self.buyer, self.item, f"item-{self.item}-{len(self.lefts)}")[2]
+        self.stock.told(left)
+        self.lefts.append(left)
+
+    def close(self):
+        self.buyer.close()
 
     def wait_more(self, more):
         enough = len(self.lefts) + more
-
-        def are_done():
-            if self.failure is not None:
-                raise self.failure
-            return len(self.lefts) >= enough
-        wait_until(are_done, WELL_S, f"{more} more buys of item {self.item}")
-
-    def end(self):
-        self.stop.set()
-        self.join()
-        if self.failure is not None:
-            raise self.failure
+        self.wait(lambda: len(self.lefts) >= enough, f"{more} more buys of item {self.item}", WELL_S)
 
 
 @pytest.mark.parametrize("how", ["kill", "term", "pause"])
@@ -381,6 +352,22 @@ def test_a_leader_goes_and_no_cache_is_stale(store, cache, how):
     assert buys.lefts == list(range(99999, 99999 - sold, -1)), "each was sold once"
     for one in caches:
         assert [one.read(item)[0]["stock"] for item in stocks] == [99998, 99998, 100000 - sold]
+
+
+def test_an_import_does_not_keep_all_from_memory_while_one_item_is_sold(store, cache):
+    """More keys than are told by name: for a moment no cache may hold anything. It is over for all
+    but the item that is being bought all the time."""
+    one = cache(store)
+    one.wait_kept(1)
+    buys = Buys(store, 3, Stock(100000))
+    buys.wait_more(5)
+    rows = "".join(f"{item},Book {item},10,100\n" for item in range(1000, 1300))
+    imported = store.pygmy("import", "-", stdin="id,title,stock,price_cents\n" + rows)
+    assert imported.code == 0, imported
+    assert one.told_of("invalidate", "item:1"), "all keys were, as nobody wrote this one"
+    one.wait_kept(1, 1000)
+    buys.wait_more(5)
+    buys.end()
 
 
 def test_a_session_that_is_silent_is_closed(store, cache):

@@ -301,18 +301,25 @@ static void test_an_acknowledgement_does_not_wait_for_a_round(void **state)
     leader_close(&leader);
 }
 
+/* A write of "a" is told of at 10; 100 ms later a round is confirmed, and the session renews its
+ * lease without acknowledging. */
+static void leader_renew_unacknowledged(struct leader *self)
+{
+    leader_lease(self, 1);
+    self->now = 10;
+    leader_write(self, 7, "a");
+    self->now = 10 + LEASE_UNACKED_MS;
+    leader_confirm(self);
+    leader_renew(self, 1, 1, 0);
+}
+
 /* Not renewed while an INVALIDATE that is older than 100 ms is not acknowledged; before, for no longer
  * than a lease from when it was told. */
 static void test_who_does_not_acknowledge_is_not_renewed(void **state)
 {
     struct leader leader;
     (void)state;
-    leader_lease(&leader, 1);
-    leader.now = 10;
-    leader_write(&leader, 7, "a");
-    leader.now = 10 + LEASE_UNACKED_MS;
-    leader_confirm(&leader);
-    leader_renew(&leader, 1, 1, 0);
+    leader_renew_unacknowledged(&leader);
     leader_expect(&leader, "inv 1:a grant 1/1+900 ");
     leader.now++;
     leader_renew(&leader, 1, 1, 0);
@@ -327,12 +334,7 @@ static void test_a_renewal_while_a_writer_waits_does_not_make_it_wait_longer(voi
 {
     struct leader leader;
     (void)state;
-    leader_lease(&leader, 1);
-    leader.now = 10;
-    leader_write(&leader, 7, "a");
-    leader.now = 10 + LEASE_UNACKED_MS;
-    leader_confirm(&leader);
-    leader_renew(&leader, 1, 1, 0);
+    leader_renew_unacknowledged(&leader);
     leader_skip(&leader);
     leader_at(&leader, 10 + LEASE_WAIT_MS - 1);
     leader_skip(&leader);
